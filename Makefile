@@ -1,0 +1,34 @@
+# Everything sets itself up on a fresh Debian 12: the two commands are `make demo` and `make test`.
+PY = .venv/bin/python
+
+.PHONY: demo test unit lint bench docs env clean
+
+demo: env
+	@$(PY) -m lab.demo
+
+test: env
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+# The ring that needs no Postfix: run it all the time.
+unit: env
+	$(PY) -m pytest tests/unit
+
+lint: env
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: env
+	$(PY) -m bench.run
+
+docs: env
+	$(PY) docs/generate.py
+
+env:
+	@./bootstrap
+
+clean:
+	rm -rf .venv build dist src/*.egg-info

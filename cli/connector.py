@@ -1,0 +1,253 @@
+"""`pointsman connector`: the ways out, tried before they take mail."""
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from pointsman.cli import show
+from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
+from pointsman.cli.fields import ask_password, given, options_of
+from pointsman.cli.trying import try_connector
+from pointsman.errors import PointsmanError
+from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
+from pointsman.store.book import Book, StaleError, read
+from pointsman.store.records import (
+    RESERVED_CONNECTORS,
+    Connector,
+    check_connector,
+    checked_name,
+)
+
+untested_option = click.option(
+    "--untested", is_flag=True, help="Do it without a test; history shows who did."
+)
+
+
+@click.group()
+def connector() -> None:
+    """Connectors: named ways out."""
+
+
+def _values(ctx: Context, arguments: dict[str, Any], old: Connector | None) -> dict[str, Any]:
+    """What was given, the password sealed; dropping the login drops its password."""
+    values = given(Connector, arguments)
+    auth = values.get("auth", old.auth if old else "none")
+    kept = old.password if old else ""
+    if auth == "password" and not values.get("password", kept):
+        values["password"] = ask_password()
+    if values.get("password"):
+        values["password"] = ctx.store.secrets.seal(values["password"])
+    if old and values.get("auth") == "none":
+        values = {"username": "", "password": "", **values}
+    return values
+
+
+@connector.command()
+@click.argument("name")
+@options_of(Connector)
+@if_revision_option
+@pass_context
+def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -> None:
+    """Add a connector; it takes no mail before it is enabled.
+
+    \b
+    pointsman connector add court-smtp --host smtp.court.example:587 --tls starttls \\
+        --auth password --username court --password-file ./court.pw
+    """
+    checked_name(name, RESERVED_CONNECTORS)
+    new = check_connector(Connector(name, **_values(ctx, arguments, None)))
+    with ctx.edit(if_revision) as edit:
+        if name in edit.book.connectors:
+            raise PointsmanError(f"there is a connector {name!r} already: use `connector set`")
+        edit.add(new)
+
+
+@connector.command("set")
+@click.argument("name")
+@options_of(Connector)
+@untested_option
+@if_revision_option
+@pass_context
+def set_(
+    ctx: Context, /, name: str, if_revision: int | None, *, untested: bool, **arguments: Any
+) -> None:
+    """Change a connector; a live one is tried first, and changes only if that works.
+
+    \b
+    pointsman connector set court-smtp --password-file ./new.pw
+    """
+    book = read(ctx.store)
+    old = book.connector(name)
+    new = check_connector(replace(old, **_values(ctx, arguments, old)))
+    if new == old:
+        click.echo("nothing to change")
+        return
+    if old.state == "live" and replace(old, description=new.description) != new and not untested:
+        try_connector(ctx, book, new)
+    _swap(ctx, old, new, "set untested" if untested else "set", if_revision)
+
+
+def _swap(
+    ctx: Context, old: Connector, new: Connector, action: str, if_revision: int | None
+) -> None:
+    """Write what was decided on, unless the connector changed in the meantime."""
+    with ctx.edit(if_revision) as edit:
+        if edit.book.connector(old.name) != old:
+            raise StaleError(f"someone else changed connector {old.name} just now: look again")
+        edit.change(old, new, action)
+
+
+@connector.command()
+@click.argument("name")
+@untested_option
+@if_revision_option
+@pass_context
+def enable(ctx: Context, name: str, if_revision: int | None, *, untested: bool) -> None:
+    """Test a connector and, if the test passes, let it take mail."""
+    book = read(ctx.store)
+    old = book.connector(name)
+    if old.state == "live":
+        click.echo(f"connector {name} is live already")
+        return
+    if not untested:
+        try_connector(ctx, book, old)
+    action = "enable untested" if untested else "enable"
+    _swap(ctx, old, replace(old, state="live"), action, if_revision)
+
+
+@connector.command()
+@click.argument("name")
+@if_revision_option
+@pass_context
+def disable(ctx: Context, name: str, if_revision: int | None) -> None:
+    """Stop a connector: new mail gets 450, queued mail waits."""
+    with ctx.edit(if_revision) as edit:
+        old = edit.book.connector(name)
+        if old.state == "new":
+            raise PointsmanError(f"connector {name} is new and takes no mail yet")
+        _refuse_if_default(edit.book, name, "disable it")
+        if old.state == "live":
+            edit.change(old, replace(old, state="disabled"), "disable")
+
+
+def _refuse_if_default(book: Book, name: str, verb: str) -> None:
+    if book.default == name:
+        raise PointsmanError(
+            f"connector {name} is the default relay: name another with "
+            f"`pointsman connector default NAME`, then {verb}"
+        )
+    if book.null_sender == name:
+        raise PointsmanError(
+            f"connector {name} carries null-sender mail: end that with "
+            f"`pointsman connector default none --null-sender`, then {verb}"
+        )
+
+
+@connector.command()
+@click.argument("name")
+@if_revision_option
+@pass_context
+def remove(ctx: Context, name: str, if_revision: int | None) -> None:
+    """Remove a connector that nothing uses any more."""
+    with ctx.edit(if_revision) as edit:
+        old = edit.book.connector(name)
+        _refuse_if_default(edit.book, name, "remove it")
+        linked = edit.book.links_to(name)
+        if linked:
+            raise PointsmanError(
+                f"connector {name} still has {len(linked)} senders, {linked[0].key} among them: "
+                "link them elsewhere or unlink them first"
+            )
+        edit.remove(old)
+
+
+@connector.command()
+@click.argument("name")
+@click.option(
+    "--null-sender",
+    is_flag=True,
+    help="Not the default relay, but the way of null-sender mail that no other rule moves.",
+)
+@if_revision_option
+@pass_context
+def default(ctx: Context, name: str, if_revision: int | None, *, null_sender: bool) -> None:
+    """Name the connector of mail that no sender link matches.
+
+    `postfix` is what this Postfix did before Pointsman; `none` refuses such mail.
+    """
+    with ctx.edit(if_revision) as edit:
+        if name not in (POSTFIX, NONE) and edit.book.connector(name).state != "live":
+            raise PointsmanError(f"connector {name} is not live: enable it first")
+        if null_sender:
+            value = "" if name in (POSTFIX, NONE) else name
+            if value != edit.book.null_sender:
+                edit.put_setting("null_sender", value)
+            return
+        if name != edit.book.default:
+            edit.put_setting("default", name)
+        if name not in (POSTFIX, NONE):
+            edit.reserve_carriers([(DEFAULT_AGENCY, name)])
+
+
+@connector.command()
+@click.argument("name")
+@click.option("--from", "sender", metavar="ADDRESS", help="The sender to try with.")
+@json_option
+@pass_context
+def test(ctx: Context, name: str, sender: str | None, *, as_json: bool) -> None:
+    """Try a connector step by step: DNS, TCP, TLS, EHLO, AUTH, MAIL FROM, RSET."""
+    book = read(ctx.store)
+    try_connector(ctx, book, book.connector(name), sender=sender, as_json=as_json)
+
+
+@connector.command("list")
+@click.option("--state", type=click.Choice(["new", "live", "disabled"]), help="Only these.")
+@click.option("--agency", metavar="NAME", help="Only those that an agency's senders use.")
+@click.option("--starts-with", metavar="TEXT", default="", help="Only those that start with TEXT.")
+@json_option
+@pass_context
+def list_(
+    ctx: Context, state: str | None, agency: str | None, starts_with: str, *, as_json: bool
+) -> None:
+    """List the connectors."""
+    book = read(ctx.store)
+    used = {s.connector for s in book.senders.values() if agency in (None, s.agency)}
+    found = [
+        c
+        for c in sorted(book.connectors.values(), key=lambda c: c.name)
+        if state in (None, c.state)
+        and (agency is None or c.name in used)
+        and c.name.startswith(starts_with)
+    ]
+    if as_json:
+        show.json_lines(map(show.shown, found))
+        return
+    rows = [
+        (
+            c.name + (" (default)" if c.name == book.default else ""),
+            c.state,
+            f"{c.address[0]}:{c.address[1]}",
+            c.tls,
+            f"{c.auth} {c.username}".strip(),
+            len(book.links_to(c.name)),
+            c.description,
+        )
+        for c in found
+    ]
+    headers = ("CONNECTOR", "STATE", "SERVER", "TLS", "AUTH", "SENDERS", "DESCRIPTION")
+    show.table(rows, headers, "connector")
+    if book.default in (POSTFIX, NONE):
+        click.echo(f"-- default relay: {book.default}")
+
+
+@connector.command("show")
+@click.argument("name")
+@json_option
+@pass_context
+def show_(ctx: Context, name: str, *, as_json: bool) -> None:
+    """Show one connector and its senders; never its password."""
+    book = read(ctx.store)
+    values = show.shown(book.connector(name))
+    values["senders"] = sorted(s.key for s in book.links_to(name))
+    show.json_lines([values]) if as_json else show.one(values)

@@ -1,0 +1,59 @@
+"""What the commands share: configuration, database, and how an edit ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from pointsman import config
+from pointsman.locks import is_locked
+
+if TYPE_CHECKING:
+    from pointsman.store.book import Edit
+    from pointsman.store.database import Store
+
+
+class Context:
+    """Opened when a command first asks for it."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+
+    @cached_property
+    def config(self) -> config.Config:
+        """The configuration file."""
+        return config.load(config.config_path(self._path))
+
+    @cached_property
+    def store(self) -> "Store":
+        """The database."""
+        from pointsman.store.database import Store  # noqa: PLC0415 - not for the daemons
+
+        return Store(self.config)
+
+    @contextmanager
+    def edit(self, if_revision: int | None) -> Iterator["Edit"]:
+        """Change the database, and say whether the change is on its way to Postfix."""
+        from pointsman.store.book import editing  # noqa: PLC0415
+
+        with editing(self.store, if_revision) as edit:
+            yield edit
+        if edit.revision == edit.book.revision:
+            click.echo("nothing to change")
+        elif is_locked(self.config.agent_lock):
+            click.echo(f"revision {edit.revision}, live within 2 s")
+        else:
+            click.echo(f"revision {edit.revision}, not applied yet: run pointsman apply")
+
+
+pass_context = click.make_pass_decorator(Context)
+
+if_revision_option = click.option(
+    "--if-revision",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Only if the database is still at revision N.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

@@ -1,0 +1,84 @@
+"""Makes CLI options from a record's field list, and records from what was given."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pointsman.errors import UsageError
+from pointsman.store.records import Setting, check_values, settings
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def options_of(record: type) -> Callable[[_F], _F]:
+    """Give a command one option for each declared field."""
+
+    def decorate(command: _F) -> _F:
+        for name, (field, default) in reversed(settings(record).items()):
+            command = _option(name, field, default)(command)
+        return command
+
+    return decorate
+
+
+def _option(name: str, field: Setting, default: Any) -> Callable[[_F], _F]:
+    dashed = name.replace("_", "-")
+    if isinstance(default, bool):
+        return click.option(f"--{dashed}/--no-{dashed}", name, default=None, help=field.help)
+    if isinstance(default, tuple):
+        singular = dashed.removesuffix("s")
+        return click.option(
+            f"--{singular}", name, multiple=True, metavar=field.metavar, help=field.help
+        )
+    if field.file:
+        return click.option(f"--{dashed}-file", name, metavar="FILE", help=field.help)
+    kind = click.Choice(list(field.choices)) if field.choices else None
+    text = f"{field.help} [default: {default}]" if default else field.help
+    return click.option(f"--{dashed}", name, type=kind, metavar=field.metavar, help=text)
+
+
+def given(record: type, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The fields that were named on the command line, read, checked and in normal form.
+
+    An empty value takes a value away: `--login ""` leaves no login.
+    """
+    values: dict[str, Any] = {}
+    for name, (field, _) in settings(record).items():
+        value = arguments.get(name)
+        if value is None or value == ():
+            continue
+        if isinstance(value, tuple):
+            value = tuple(item for item in value if item)
+        if field.file and value:
+            value = _read(str(value), name, secret=field.secret)
+        values[name] = value
+    return check_values(record, values)
+
+
+def _read(source: str, name: str, *, secret: bool) -> str:
+    """A file's text; a secret is its first line, to the letter."""
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        text = data.decode()
+    except OSError as error:
+        raise UsageError(f"--{name}-file {source}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--{name}-file {source}: not UTF-8 text") from None
+    if not secret:
+        return text
+    line = text.removesuffix("\n").removesuffix("\r")
+    if "\n" in line:
+        raise UsageError(f"--{name}-file {source}: more than one line")
+    if not line:
+        raise UsageError(f"--{name}-file {source}: it is empty")
+    return line
+
+
+def ask_password() -> str:
+    """Ask at a terminal, unseen."""
+    if not sys.stdin.isatty():
+        raise UsageError("--auth password needs --password-file FILE, or - for standard input")
+    return str(click.prompt("Password at the server", hide_input=True, confirmation_prompt=True))

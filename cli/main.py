@@ -1,0 +1,82 @@
+"""The `pointsman` command: loads each subcommand when it is called for, and no sooner.
+
+So `pointsman run milter` has no database library in its process.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from pointsman import __version__
+from pointsman.cli.context import Context
+from pointsman.errors import PointsmanError, UsageError
+
+COMMANDS = {
+    "setup": "setup",
+    "apply": "apply",
+    "explain": "explain",
+    "agency": "agency",
+    "connector": "connector",
+    "sender": "sender",
+    "history": "history",
+    "run": "run",
+}
+
+
+class Sentence(click.ClickException):
+    """An error that is one sentence on stderr."""
+
+    def __init__(self, error: PointsmanError) -> None:
+        super().__init__(str(error))
+        vars(self)["exit_code"] = 2 if isinstance(error, UsageError) else 1
+
+
+class Commands(click.Group):
+    """Finds a command in the module of its name."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """In the order in which an admin meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import it."""
+        if name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"pointsman.cli.{COMMANDS[name]}"), name)
+        return command if isinstance(command, click.Command) else None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Turn our errors into sentences; all others are bugs and keep their traceback."""
+        try:
+            return super().invoke(ctx)
+        except PointsmanError as error:
+            raise Sentence(error) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="POINTSMAN_CONFIG",
+    help="The configuration file instead of /etc/pointsman/pointsman.yaml.",
+)
+@click.version_option(__version__, prog_name="pointsman")
+@click.pass_context
+def cli(ctx: click.Context, config: str | None) -> None:
+    """Send each agency's mail out through its own connector, at its own pace."""
+    ctx.obj = Context(config)
+
+
+def main() -> None:
+    """Run, and end quietly when the reader of a pipe has gone."""
+    try:
+        cli()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

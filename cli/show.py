@@ -1,0 +1,51 @@
+"""How records look on the screen: tables, one record, JSON lines; never a secret."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+from tabulate import tabulate
+
+from pointsman.store.records import Agency, Connector, Sender, settings
+
+KEPT = "(set)"
+
+
+def shown(record: Agency | Connector | Sender) -> dict[str, Any]:
+    """A record's values for people; of a secret only whether there is one."""
+    values = asdict(record)
+    for name, (field, _) in settings(type(record)).items():
+        if (field.secret or field.file) and values[name]:
+            values[name] = KEPT
+    return values
+
+
+def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], noun: str) -> None:
+    """Print fixed columns and a count, as postqueue(1) does."""
+    lines = [[_cell(value) for value in row] for row in rows]
+    if lines:
+        click.echo(tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True))
+    click.echo(f"-- {len(lines)} {noun if len(lines) == 1 else noun + 's'}")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(value) or "-"
+    return str(value) or "-"
+
+
+def one(values: dict[str, Any]) -> None:
+    """Print one record, a field a line."""
+    width = max(map(len, values)) + 2
+    for name, value in values.items():
+        click.echo(f"{name.replace('_', '-'):<{width}}{_cell(value)}")
+
+
+def json_lines(rows: Iterable[dict[str, Any]]) -> None:
+    """Print one JSON object a line."""
+    for row in rows:
+        click.echo(json.dumps(row, ensure_ascii=False))

@@ -1,0 +1,75 @@
+"""A certificate authority for one run, and server certificates from it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA whose files lie in one folder."""
+
+    folder: Path
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @classmethod
+    def create(cls, folder: Path) -> "Authority":
+        """Make a CA and write ca.pem."""
+        folder.mkdir(parents=True, exist_ok=True)
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_name("Pointsman lab CA"), _name("Pointsman lab CA"), key, days=30)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        certificate = builder.sign(key, hashes.SHA256())
+        authority = cls(folder, key, certificate)
+        authority.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return authority
+
+    @property
+    def ca_file(self) -> Path:
+        """What a client has to trust."""
+        return self.folder / "ca.pem"
+
+    def issue(self, name: str, days: int = 20) -> Path:
+        """Write a server's key and certificate for a host name into one file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
+        builder = _builder(_name(name), self.certificate.subject, key, days)
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        path = self.folder / f"{name}-{days}.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        return path
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    start = min(now, now + timedelta(days=days)) - timedelta(days=1)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(now + timedelta(days=days))
+    )

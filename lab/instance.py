@@ -1,0 +1,362 @@
+"""A private Postfix instance in one folder, with Pointsman beside it.
+
+Its own configuration, queue and data directory, an unprivileged port, its own mail
+log; nothing of the machine's Postfix is touched.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+MASTER_CF = """\
+{port} inet n - n - - smtpd
+pickup unix n - n 1 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Instance:
+    """One Postfix with its Pointsman."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    hostname: str = "mx.lab.test"
+    daemons: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    @property
+    def config_directory(self) -> Path:
+        """Where main.cf is."""
+        return self.folder / "etc"
+
+    @property
+    def queue_directory(self) -> Path:
+        """Where the queue is."""
+        return self.folder / "queue"
+
+    @property
+    def log_file(self) -> Path:
+        """The mail log, Postfix's lines and ours."""
+        return self.folder / "mail.log"
+
+    @property
+    def config_file(self) -> Path:
+        """pointsman.yaml."""
+        return self.folder / "pointsman.yaml"
+
+    @property
+    def state_directory(self) -> Path:
+        """Pointsman's state."""
+        return self.folder / "state"
+
+    # -- making it
+
+    def create(self, parameters: Mapping[str, str] | None = None) -> None:
+        """Write the configuration; `parameters` are more lines of main.cf."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        self.config_directory.mkdir()
+        self.queue_directory.mkdir()
+        (self.folder / "data").mkdir()
+        shutil.chown(self.folder / "data", "postfix", "postfix")
+        self.log_file.touch()
+        self.log_file.chmod(0o666)  # postlogd and every program of ours append to it
+        lines = {**self._parameters(), **(parameters or {})}
+        main_cf = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        (self.config_directory / "main.cf").write_text(main_cf)
+        (self.config_directory / "master.cf").write_text(MASTER_CF.format(port=self.port))
+        (self.folder / "aliases").write_text("")
+        self._write_sasl()
+        self.postfix("postalias", f"lmdb:{self.folder / 'aliases'}")
+        self.config_file.write_text(yaml.safe_dump(self._settings()))
+
+    def _parameters(self) -> dict[str, str]:
+        return {
+            "compatibility_level": "3.6",
+            "queue_directory": str(self.queue_directory),
+            "data_directory": str(self.folder / "data"),
+            "command_directory": "/usr/sbin",
+            "daemon_directory": "/usr/lib/postfix/sbin",
+            "meta_directory": "/etc/postfix",
+            "shlib_directory": "/usr/lib/postfix",
+            "maillog_file": str(self.log_file),
+            "maillog_file_prefixes": str(self.folder),
+            "syslog_name": "postfix",
+            "myhostname": self.hostname,
+            "mydestination": "localhost, $myhostname",
+            "mynetworks": "127.0.0.0/8, 192.0.2.0/24",
+            "inet_interfaces": "127.0.0.1",
+            "inet_protocols": "ipv4",
+            "default_database_type": "lmdb",
+            "alias_maps": f"lmdb:{self.folder / 'aliases'}",
+            "alias_database": f"lmdb:{self.folder / 'aliases'}",
+            "mail_spool_directory": f"{self.folder}/spool/",
+            "local_recipient_maps": "",
+            "smtpd_peername_lookup": "no",
+            "smtpd_client_connection_count_limit": "0",
+            "in_flow_delay": "0",
+            "smtpd_authorized_xclient_hosts": "127.0.0.1",
+            "smtpd_sasl_auth_enable": "yes",
+            "smtpd_sasl_path": "smtpd",
+            "cyrus_sasl_config_path": str(self.folder / "sasl"),
+            "smtpd_sasl_local_domain": "lab",
+            "smtpd_relay_restrictions": (
+                "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
+            ),
+            "recipient_delimiter": "+",
+            "smtp_host_lookup": "native",
+            "minimal_backoff_time": "300s",
+        }
+
+    def _settings(self) -> dict[str, object]:
+        return {
+            "database": f"sqlite:///{self.folder / 'db' / 'pointsman.db'}",
+            "secret_key_file": str(self.folder / "secret.key"),
+            "state_directory": str(self.state_directory),
+            "log": str(self.log_file),
+            "postfix": {"config_directory": str(self.config_directory)},
+            "milter": {"socket": f"unix:{self.queue_directory}/pointsman/milter.sock"},
+        }
+
+    def _write_sasl(self) -> None:
+        """Real SASL logins for clients: Cyrus with a file of its own."""
+        folder = self.folder / "sasl"
+        folder.mkdir()
+        database = folder / "sasldb2"
+        (folder / "smtpd.conf").write_text(
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\n"
+            f"sasldb_path: {database}\n"
+        )
+
+    def add_login(self, login: str, password: str) -> None:
+        """Let a client log in to this Postfix."""
+        database = self.folder / "sasl" / "sasldb2"
+        subprocess.run(
+            ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", "lab", login],
+            input=password.encode(),
+            check=True,
+            capture_output=True,
+        )
+        shutil.chown(database, "root", "postfix")
+        database.chmod(0o640)
+
+    # -- Postfix
+
+    def postfix(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        """Run one of Postfix's commands on this instance."""
+        result = subprocess.run(
+            [program, "-c", str(self.config_directory), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": f"/usr/sbin:{os.environ['PATH']}"},
+        )
+        if result.returncode:
+            raise RuntimeError(f"{program} {arguments}: {result.stderr or result.stdout}")
+        return result.stdout
+
+    def set(self, **parameters: str) -> None:
+        """Edit main.cf as an admin would, and reload."""
+        self.postfix("postconf", "-e", *(f"{name}={value}" for name, value in parameters.items()))
+        self.reload()
+
+    def reload(self) -> None:
+        """Make Postfix read its configuration again."""
+        self.postfix("postfix", "reload")
+
+    def start(self) -> None:
+        """Start Postfix and wait until it greets."""
+        self.postfix("postfix", "start")
+        wait_until(self._greets, "Postfix to greet")
+
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+                return connection.recv(3) in (b"220", b"451", b"421")
+        except OSError:
+            return False
+
+    def queue(self) -> list[dict[str, object]]:
+        """What is in the queue."""
+        return [json.loads(line) for line in self.postfix("postqueue", "-j").splitlines()]
+
+    def wait_for_empty_queue(self, timeout: float = 60.0) -> None:
+        """Wait until everything has left."""
+        wait_until(lambda: not self.queue(), "the queue to empty", timeout)
+
+    # -- Pointsman
+
+    def cli(self, *arguments: str, check: bool = True, stdin: str = "") -> str:
+        """Run `pointsman` and return what it printed."""
+        result = self.run_cli(*arguments, stdin=stdin)
+        if check and result.returncode:
+            raise RuntimeError(f"pointsman {' '.join(arguments)}: {result.stdout}{result.stderr}")
+        return result.stdout
+
+    def run_cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run `pointsman`, however it ends."""
+        command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
+        return subprocess.run(
+            [*command, *arguments], input=stdin, capture_output=True, text=True, check=False
+        )
+
+    def start_daemon(self, name: str) -> None:
+        """Start one of Pointsman's programs and wait until its log says so."""
+        mark = self.log_size()
+        command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
+        with (self.folder / f"{name}.err").open("ab") as errors:
+            self.daemons[name] = subprocess.Popen([*command, "run", name], stderr=errors)
+        self.wait_for_log(rf"pointsman/{name}\[\d+\]: started", since=mark)
+        if name == "milter":
+            socket_path = self.queue_directory / "pointsman" / "milter.sock"
+            wait_until(lambda: answers(socket_path), "the milter to listen")
+
+    def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> int:
+        """Signal a program, wait for its end and return its status."""
+        daemon = self.daemons.pop(name)
+        daemon.send_signal(number)
+        return daemon.wait(timeout=15)
+
+    def stop(self) -> None:
+        """Stop everything."""
+        for name in list(self.daemons):
+            self.stop_daemon(name, signal.SIGKILL)
+        try:
+            self.postfix("postfix", "stop")
+        except RuntimeError:
+            return
+        wait_until(
+            lambda: (
+                not (self.queue_directory / "pid/master.pid").exists()
+                or not _alive(self.queue_directory / "pid/master.pid")
+            ),
+            "master to end",
+        )
+
+    # -- the log
+
+    def log_size(self) -> int:
+        """Where the log ends now."""
+        return self.log_file.stat().st_size
+
+    def log(self, since: int = 0) -> str:
+        """The log from a place on."""
+        with self.log_file.open("rb") as file:
+            file.seek(since)
+            return file.read().decode("utf-8", "replace")
+
+    def wait_for_log(self, pattern: str, since: int = 0, timeout: float = 20.0) -> re.Match[str]:
+        """Wait until the log has a line that matches."""
+        found: list[re.Match[str]] = []
+
+        def look() -> bool:
+            match = re.search(pattern, self.log(since), re.MULTILINE)
+            if match:
+                found.append(match)
+            return bool(match)
+
+        wait_until(look, f"{pattern!r} in the log", timeout)
+        return found[0]
+
+    def wait_for_revision(self, revision: int, timeout: float = 10.0) -> None:
+        """Wait until the snapshot has at least this revision."""
+        path = self.state_directory / "snapshot.json"
+
+        def reached() -> bool:
+            match = re.search(r'"revision": (\d+)', path.read_text()) if path.exists() else None
+            return bool(match) and int(match[1]) >= revision  # type: ignore[index]
+
+        wait_until(reached, f"revision {revision}", timeout)
+
+    def spool(self, user: str) -> Iterator[Path]:
+        """Messages delivered to a local user."""
+        yield from sorted((self.folder / "spool" / user / "new").glob("*"))
+
+
+def _alive(pid_file: Path) -> bool:
+    try:
+        os.kill(int(pid_file.read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def answers(path: Path) -> bool:
+    """Whether something accepts connections at a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def wait_until(condition: object, what: str, timeout: float = 20.0) -> None:
+    """Look again and again until something is so; there is no event to wait for."""
+    assert callable(condition)
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:g} s for {what}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    parameters: Mapping[str, str] | None = None,
+    daemons: Sequence[str] = ("milter", "agent"),
+) -> Iterator[Instance]:
+    """A Postfix that is set up, started and served by our daemons."""
+    instance = Instance(folder)
+    instance.create(parameters)
+    try:
+        instance.start()
+        instance.cli("setup")
+        for name in daemons:
+            instance.start_daemon(name)
+        yield instance
+    finally:
+        instance.stop()

@@ -1,0 +1,42 @@
+"""The snapshot that decisions rest on, kept fresh by a thread of Python's own."""
+
+import threading
+from pathlib import Path
+
+from pointsman import logs
+from pointsman.routing.snapshot import Snapshot, load
+
+POLL = 0.2  # seconds between looks at the file
+
+
+class Current:
+    """Holds the newest good snapshot; replacing it is one assignment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.snapshot: Snapshot | None = None
+        self._seen: tuple[int, int] | None = None
+
+    def refresh(self) -> None:
+        """Load the file if it is another one than last time; keep the old one on trouble."""
+        try:
+            status = self.path.stat()
+            seen = (status.st_mtime_ns, status.st_ino)
+            if seen == self._seen:
+                return
+            self._seen = seen
+            self.snapshot = load(self.path)
+            logs.snapshot_loaded(self.snapshot)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logs.snapshot_unreadable(self.path, error)
+
+    def watch(self) -> None:
+        """Start the thread that refreshes."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(POLL):
+            self.refresh()

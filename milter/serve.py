@@ -1,0 +1,37 @@
+"""`pointsman run milter`: opens the socket and serves Postfix until told to stop."""
+
+import os
+import stat
+
+import Milter
+
+from pointsman import logs
+from pointsman.config import Config
+from pointsman.errors import PointsmanError
+from pointsman.milter.current import Current
+from pointsman.milter.session import Session
+from pointsman.postfix.probe import milter_answers
+
+TIMEOUT = 600  # seconds of silence from Postfix
+
+
+def serve(config: Config) -> None:
+    """Run the milter; returns when it gets SIGTERM."""
+    path = config.milter_socket
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise PointsmanError(f"{path} is there and is no socket: move it away")
+    if not path.parent.is_dir():
+        raise PointsmanError(f"there is no folder {path.parent}: run `pointsman setup`")
+    if path.exists() and milter_answers(path):
+        raise PointsmanError(f"a milter is already serving {path}")
+    logs.start("milter", config.log)
+    current = Current(config.snapshot)
+    current.refresh()
+    current.watch()
+    Session.current = current
+    Milter.factory = Session
+    Milter.set_flags(Milter.CHGHDRS | Milter.ADDHDRS | Milter.CHGFROM)
+    Milter.set_exception_policy(Milter.TEMPFAIL)
+    os.umask(0o007)  # the folder's group, Postfix's, may connect
+    logs.started(f"milter at {config.milter.socket}")
+    Milter.runmilter("pointsman", config.milter.socket, TIMEOUT)

@@ -1,0 +1,72 @@
+"""`pointsman run agent`: the only privileged daemon; brings new revisions to Postfix."""
+
+import threading
+from pathlib import Path
+
+from pointsman import logs
+from pointsman.config import Config
+from pointsman.errors import PointsmanError
+from pointsman.locks import locked
+from pointsman.postfix.apply import Applier
+from pointsman.store.database import Store
+
+POLL = 0.3  # seconds between looks at the revision
+RETRY = 5.0  # seconds to wait after trouble
+
+Seen = tuple[int, int, int]
+
+
+class Agent:
+    """Watches the database's revision and Postfix's own files."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._store = Store(config)
+        self._applier = Applier(config, self._store)
+        self._applied: Seen | None = None
+        self._trouble = ""
+        self.stop = threading.Event()
+
+    def run(self) -> None:
+        """Apply whatever is new until told to stop."""
+        logs.start("agent", self._config.log)
+        with locked(self._config.agent_lock, wait=False):
+            logs.started("agent")
+            while not self.stop.wait(RETRY if self._trouble else POLL):
+                self.step()
+
+    def step(self) -> None:
+        """Look once, and apply if there is something new."""
+        try:
+            seen = self._look()
+            if seen != self._applied:
+                report = self._applier.apply()
+                logs.applied(report.revision, len(report.changes), report.moved)
+                # Our own edits count as seen; the revision is the one that was applied.
+                self._applied = (report.revision, *self._look()[1:])
+            self._recovered()
+        except (PointsmanError, OSError) as error:
+            self._troubled(error)
+
+    def _look(self) -> Seen:
+        """What would make us apply: an edit of the admin's, in either place."""
+        instance = self._applier.instance
+        return (
+            self._store.revision(),
+            _changed_at(instance.main_cf),
+            _changed_at(instance.master_cf),
+        )
+
+    def _troubled(self, error: Exception) -> None:
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            logs.agent_trouble(error)
+
+    def _recovered(self) -> None:
+        if self._trouble:
+            self._trouble = ""
+            logs.agent_well()
+
+
+def _changed_at(path: Path) -> int:
+    return path.stat().st_mtime_ns

@@ -1,0 +1,167 @@
+"""The YAML file: only what is this host's own; all else is in the database.
+
+Unknown keys are errors, so that a typing mistake never does nothing in silence.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pointsman.errors import PointsmanError
+
+DEFAULT_PATH = Path("/etc/pointsman/pointsman.yaml")
+MAX_SIZE = 64 * 1024
+
+
+class ConfigError(PointsmanError):
+    """The configuration file is wrong; the message names the key."""
+
+
+def key(default: Any, doc: str) -> Any:
+    """Declare a configuration key with its documentation."""
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class PostfixConfig:
+    """Which Postfix instance."""
+
+    config_directory: Path = key(Path("/etc/postfix"), "The instance, as in `postfix -c`.")
+
+
+@dataclass(frozen=True)
+class MilterConfig:
+    """Where the milter listens."""
+
+    socket: str = key(
+        "unix:/var/spool/postfix/pointsman/milter.sock",
+        "A unix socket within the Postfix queue directory, so that chrooted daemons reach it.",
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything in the file."""
+
+    database: str = key(
+        "sqlite:////var/lib/pointsman/pointsman.db", "SQLAlchemy URL of the database."
+    )
+    secret_key_file: Path = key(
+        Path("/etc/pointsman/secret.key"), "Fernet keys, one a line, the newest first; mode 0600."
+    )
+    state_directory: Path = key(
+        Path("/var/lib/pointsman"), "Snapshot, locks and what setup found before it."
+    )
+    user: str = key("pointsman", "The account of the unprivileged programs.")
+    log: str = key("syslog", "`syslog` (facility mail), `stderr`, or the path of a file.")
+    postfix: PostfixConfig = field(default_factory=PostfixConfig)
+    milter: MilterConfig = field(default_factory=MilterConfig)
+    path: Path = DEFAULT_PATH
+
+    @property
+    def snapshot(self) -> Path:
+        """The applied revision."""
+        return self.state_directory / "snapshot.json"
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the tables that Postfix reads."""
+        return self.postfix.config_directory / "pointsman"
+
+    @property
+    def apply_lock(self) -> Path:
+        """Held while something is being applied."""
+        return self.state_directory / "apply.lock"
+
+    @property
+    def agent_lock(self) -> Path:
+        """Held while an agent runs."""
+        return self.state_directory / "agent.lock"
+
+    @property
+    def milter_socket(self) -> Path:
+        """The path of the milter's socket."""
+        return Path(self.milter.socket.removeprefix("unix:"))
+
+
+def config_path(option: str | None) -> Path:
+    """The file to read: the option, else POINTSMAN_CONFIG, else the usual place."""
+    return Path(option or os.environ.get("POINTSMAN_CONFIG") or DEFAULT_PATH)
+
+
+def load(path: Path) -> Config:
+    """Read and check the file; a missing one at the usual place means defaults."""
+    if not path.exists():
+        if path == DEFAULT_PATH:
+            return Config()
+        raise ConfigError(f"{path} does not exist: name the file with --config")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
+    if len(raw) > MAX_SIZE:
+        raise ConfigError(f"{path} is larger than {MAX_SIZE // 1024} KiB")
+    try:
+        data = yaml.load(raw, Loader=_StrictLoader)  # noqa: S506 - derived from SafeLoader
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return _checked(_record(Config, data or {}, f"{path}: ", {"path": path}))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses what YAML allows and nobody means: duplicate keys, aliases (bombs)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        names = [self.construct_object(name, deep=True) for name, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"key {name!r} is there twice")
+        return super().construct_mapping(node, deep)
+
+
+def _record(kind: type, data: Any, where: str, extra: Mapping[str, Any]) -> Any:
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}expected `key: value` lines")
+    known = {f.name: f for f in dataclasses.fields(kind) if f.name != "path"}
+    values = dict(extra)
+    for name, value in data.items():
+        if name not in known:
+            raise ConfigError(f"{where}unknown key {name!r}; known are {', '.join(known)}")
+        default = getattr(kind(), name)
+        values[name] = _value(default, value, f"{where}{name}: ")
+    return kind(**values)
+
+
+def _value(default: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(default):
+        return _record(type(default), value, where, {})
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{where}expected text, not {value!r}")
+    return Path(value) if isinstance(default, Path) else value
+
+
+def _checked(config: Config) -> Config:
+    where = f"{config.path}: "
+    socket = config.milter.socket
+    if not socket.startswith("unix:/"):
+        raise ConfigError(
+            f"{where}milter.socket: {socket!r} should be unix:/path; TCP costs a factor of ten"
+        )
+    if "://" not in config.database:
+        raise ConfigError(f"{where}database: not an SQLAlchemy URL such as sqlite:////path")
+    for name in ("secret_key_file", "state_directory"):
+        if not getattr(config, name).is_absolute():
+            raise ConfigError(f"{where}{name}: expected an absolute path")
+    if not config.postfix.config_directory.is_absolute():
+        raise ConfigError(f"{where}postfix.config_directory: expected an absolute path")
+    return config

@@ -1,0 +1,1 @@
+"""Everything that touches Postfix: reading it, rendering for it, changing it."""

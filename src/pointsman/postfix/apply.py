@@ -1,0 +1,286 @@
+"""Makes Postfix, then the daemons, agree with the database: all of it, or nothing.
+
+The order keeps every moment in between safe: a lane is there before a sender is
+led to it, and goes only after none is; the snapshot comes last, so that milter
+and policy never know more than Postfix does.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pointsman.config import Config
+from pointsman.errors import PointsmanError
+from pointsman.locks import locked
+from pointsman.postfix import files, probe, queue, surroundings, wiring
+from pointsman.postfix.conf import Instance, PostfixError
+from pointsman.postfix.lane import Tables
+from pointsman.postfix.render import Rendered, render
+from pointsman.routing import snapshot as snapshots
+from pointsman.routing.decide import QMGR_MEMORY
+from pointsman.routing.snapshot import Snapshot
+from pointsman.store.book import Book, read
+from pointsman.store.database import Store
+
+RELOAD_INTERVAL = 2.0  # seconds between reloads, so that a burst of edits costs few
+VERIFIERS = 4  # postmap commands at once
+LANE_START = 5.0  # seconds that master may take to open a new lane's socket
+
+
+class ApplyError(PointsmanError):
+    """Applying failed, and what was there before is back."""
+
+
+@dataclass
+class Report:
+    """What an apply did, for people and for the agent."""
+
+    revision: int
+    changes: list[str] = field(default_factory=list)
+    moved: int = 0
+    running: bool = True
+    milter: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs between Postfix as it is and as it should be."""
+
+    rendered: Rendered
+    files: Mapping[Path, tuple[str, int]]  # path: text, mode
+    stale_files: tuple[Path, ...]
+    senders: bool
+    new_services: Mapping[str, str]
+    changed_services: Mapping[str, str]
+    stale_services: tuple[str, ...]
+    parameters: Mapping[str, str | None]
+    lanes: frozenset[str]  # connectors whose lane is new or other than before
+
+    def describe(self) -> list[str]:
+        """Name each change in words; no secret among them."""
+        return [
+            *(f"write {path}" for path in self.files),
+            *(f"remove {path}" for path in self.stale_files),
+            *(f"master.cf: add {name}" for name in self.new_services),
+            *(f"master.cf: change {name}" for name in self.changed_services),
+            *(f"master.cf: remove {name}" for name in self.stale_services),
+            *(
+                f"main.cf: {name} = {value or '(default)'}"
+                for name, value in self.parameters.items()
+            ),
+            *(["update sender_transport.lmdb"] if self.senders else []),
+        ]
+
+
+class Applier:
+    """Applies revisions to one Postfix; the agent keeps one, the CLI makes one."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.store = store
+        self.instance = Instance(config.postfix.config_directory)
+        self.tables = Tables(config.tables)
+
+    def plan(self) -> Plan:
+        """Compare the database with Postfix; changes nothing."""
+        return self._plan(read(self.store), self._applied())
+
+    def apply(self) -> Report:
+        """Bring the newest revision about.
+
+        Raises ApplyError if a step fails; then everything is as it was.
+        """
+        with locked(self.config.apply_lock):
+            before = self._applied()
+            plan = self._plan(read(self.store), before)
+            report = Report(plan.rendered.snapshot.revision, plan.describe())
+            report.running = self.instance.running()
+            with self._undo(report.running):
+                self._change(plan, before, reload=report.running)
+            for path in plan.stale_files:
+                path.unlink(missing_ok=True)
+            if report.running:
+                report.moved = queue.move_on(self.instance, plan.rendered.snapshot, plan.lanes)
+            report.milter = probe.milter_answers(self.config.milter_socket)
+            return report
+
+    def _applied(self) -> Snapshot | None:
+        try:
+            return snapshots.load(self.config.snapshot)
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _plan(self, book: Book, before: Snapshot | None) -> Plan:
+        original = wiring.original(self.config)
+        around = surroundings.read(
+            self.instance, original["default_transport"] or "smtp", self.tables.folder
+        )
+        rendered = render(
+            book,
+            around,
+            self.tables,
+            self.store.secrets.unseal,
+            wiring.admin_checks(self.instance),
+            original,
+        )
+        wanted = {
+            **{self.tables.folder / name: (text, 0o644) for name, text in rendered.files.items()},
+            **{
+                self.tables.folder / name: (text, 0o600)
+                for name, text in rendered.secret_files.items()
+            },
+        }
+        services = self.instance.services()
+        # Ours by the tables they name: an admin may have a lane called pm-something.
+        ours = {name for name, entry in services.items() if str(self.tables.folder) in entry}
+        explicit = self.instance.explicit()
+        differing_files = {p: want for p, want in wanted.items() if not files.holds(p, *want)}
+        differing = {n: e for n, e in rendered.services.items() if services.get(n) != e}
+        return Plan(
+            rendered=rendered,
+            files=differing_files,
+            stale_files=tuple(sorted(set(files.present(self.tables.folder)) - set(wanted))),
+            senders=files.text_of(self.tables.sender_transport) != rendered.senders,
+            new_services={n: e for n, e in differing.items() if n not in services},
+            changed_services={n: e for n, e in differing.items() if n in services},
+            stale_services=tuple(sorted(ours - set(rendered.services) - {wiring.PICKUP})),
+            parameters={n: v for n, v in rendered.parameters.items() if explicit.get(n) != v},
+            lanes=_changed_lanes(before, rendered.snapshot, differing_files, differing),
+        )
+
+    def _change(self, plan: Plan, before: Snapshot | None, *, reload: bool) -> None:
+        """New lanes, then the senders that take them, then all the rest."""
+        self._wait_for_interval(plan)
+        rest = dict(plan.files)
+        if plan.new_services:
+            self._write_files({p: rest.pop(p) for p in plan.files if not _is_in_use(p)})
+            self.instance.put_services(plan.new_services)
+            self._reload(plan.new_services, reload=reload)
+        if plan.senders:
+            self._write_senders(plan.rendered.senders)
+        if rest or plan.changed_services or plan.stale_services or plan.parameters:
+            self._write_files(rest)
+            self.instance.put_services(plan.changed_services)
+            self.instance.remove_services(plan.stale_services)
+            self.instance.set_parameters(plan.parameters)
+            self._reload({}, reload=reload)
+        self._write_snapshot(_with_changes(plan.rendered.snapshot, before, time.time()))
+
+    def _write_files(self, texts: Mapping[Path, tuple[str, int]]) -> None:
+        for path, (text, mode) in texts.items():
+            files.write(path, text, mode)
+        logins = [path for path in texts if path.parent.name == "login"]
+        with ThreadPoolExecutor(VERIFIERS) as pool:
+            list(pool.map(self._verify_login, logins, [texts[path][0] for path in logins]))
+
+    def _verify_login(self, path: Path, text: str) -> None:
+        """Ask for the login as smtp(8) will; Postfix would go on without one."""
+        expected = text[len("/^()/ ") : -len("$1\n")].replace("$$", "$")
+        answer = self.instance.run("postmap", "-q", "any", f"regexp:{path}")
+        if answer.removesuffix("\n") != expected:
+            raise PostfixError(f"Postfix does not read the login of {path.name} as it was given")
+
+    def _reload(self, started: Mapping[str, str], *, reload: bool) -> None:
+        self.instance.run("postfix", "check")
+        if not reload:
+            return
+        self.instance.run("postfix", "reload")
+        directory = Path(self.instance.parameters("queue_directory")["queue_directory"])
+        _wait_for(directory, [name.split("/")[0] for name in started])
+        probe.probe_smtpd(self.instance)
+
+    def _wait_for_interval(self, plan: Plan) -> None:
+        """Keep reloads apart, whoever asks for them: the CLI may apply beside the agent."""
+        if not plan.describe():
+            return
+        stamp = self.config.state_directory / "reload.stamp"
+        if stamp.exists():
+            rest = RELOAD_INTERVAL - (time.time() - stamp.stat().st_mtime)
+            time.sleep(min(max(rest, 0.0), RELOAD_INTERVAL))
+        stamp.touch()
+
+    def _write_senders(self, text: str) -> None:
+        """Update the lmdb in place: a renamed one would not be seen for a while."""
+        source = self.tables.sender_transport
+        files.write(source, text, 0o644)
+        words = self.instance.complaints("postmap", f"lmdb:{source}")
+        if words:
+            raise PostfixError(f"postmap: {words}")
+        rows = self.instance.run("postmap", "-s", f"lmdb:{source}").count("\n")
+        if rows != text.count("\n"):
+            raise PostfixError(f"sender_transport.lmdb has {rows} rows, not {text.count(chr(10))}")
+
+    def _write_snapshot(self, snapshot: Snapshot) -> None:
+        path = self.config.snapshot
+        files.write(path, snapshots.dump(snapshot), 0o640, group=files.group_of(self.config.user))
+
+    @contextmanager
+    def _undo(self, running: bool) -> Iterator[None]:  # noqa: FBT001
+        """If the block fails, put everything back and say so."""
+        kept = {
+            path: files.keep(path)
+            for path in [
+                self.instance.main_cf,
+                self.instance.master_cf,
+                self.config.snapshot,
+                self.tables.sender_transport,
+                *files.present(self.tables.folder),
+            ]
+        }
+        try:
+            yield
+        except (PointsmanError, OSError) as error:
+            for path in files.present(self.tables.folder):
+                if path not in kept:
+                    path.unlink()
+            for path, data in kept.items():
+                files.restore(path, data)
+            if self.tables.sender_transport.exists():
+                self.instance.complaints("postmap", f"lmdb:{self.tables.sender_transport}")
+            if running:
+                self.instance.test("postfix", "reload")
+            raise ApplyError(f"not applied, all is as before: {error}") from error
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether a running lane reads the file: then it changes with the lane."""
+    return path.parent.name in ("login", "ca") and path.exists()
+
+
+def _wait_for(queue_directory: Path, services: list[str]) -> None:
+    """Wait until master has opened the sockets of new services; it says nothing when it has."""
+    deadline = time.monotonic() + LANE_START
+    places = [queue_directory / folder for folder in ("private", "public")]
+    while missing := [s for s in services if not any((p / s).exists() for p in places)]:
+        if time.monotonic() > deadline:
+            raise PostfixError(f"master does not start {missing[0]}: see the mail log")
+        time.sleep(0.01)
+
+
+def _changed_lanes(
+    before: Snapshot | None,
+    after: Snapshot,
+    written: Mapping[Path, object],
+    services: Mapping[str, str],
+) -> frozenset[str]:
+    """Live connectors whose next hop, lane or login differs from what was applied."""
+    old = before.lanes if before else {}
+    touched = {path.stem for path in written if path.parent.name in ("login", "ca")}
+    return frozenset(
+        name
+        for name, lane in after.lanes.items()
+        if lane.live and (old.get(name) != lane or name in touched or f"pm-{name}/unix" in services)
+    )
+
+
+def _with_changes(after: Snapshot, before: Snapshot | None, now: float) -> Snapshot:
+    """Note the keys whose row changed, as qmgr may still remember the old one."""
+    if before is None:
+        return after
+    recent = {k: at for k, at in before.changed.items() if now - at < QMGR_MEMORY}
+    old, new = before.links, after.links
+    keys = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    return replace(after, changed={**recent, **dict.fromkeys(keys, now)})

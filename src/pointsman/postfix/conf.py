@@ -1,0 +1,140 @@
+"""The one module that edits main.cf and master.cf, always through postconf(1)."""
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pointsman.errors import PointsmanError
+
+# Debian keeps Postfix's commands where an ordinary PATH may not look.
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+_AT_ONCE = 100  # master.cf entries per postconf call: well under ARG_MAX
+
+
+class PostfixError(PointsmanError):
+    """A Postfix command failed; the message has its own words."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One Postfix instance, known by its configuration directory."""
+
+    config_directory: Path
+
+    @property
+    def main_cf(self) -> Path:
+        """The parameters."""
+        return self.config_directory / "main.cf"
+
+    @property
+    def master_cf(self) -> Path:
+        """The services."""
+        return self.config_directory / "master.cf"
+
+    def run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        """Run a Postfix command on this instance and return what it printed.
+
+        Raises PostfixError if it fails or can't be started.
+        """
+        result = self._run(program, arguments, stdin)
+        if result.returncode != 0:
+            words = " ".join((result.stderr or result.stdout).split())
+            raise PostfixError(f"{program} failed: {words or result.returncode}")
+        return result.stdout
+
+    def test(self, program: str, *arguments: str) -> bool:
+        """Run a Postfix command and tell whether it succeeded."""
+        return self._run(program, arguments, None).returncode == 0
+
+    def complaints(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        """Run a Postfix command and return its warnings, which don't show in its status."""
+        return self._run(program, arguments, stdin).stderr.strip()
+
+    def _run(
+        self, program: str, arguments: Sequence[str], stdin: str | None
+    ) -> subprocess.CompletedProcess[str]:
+        command = [program, "-c", str(self.config_directory), *arguments]
+        environment = {**os.environ, "PATH": f"{_PATH}:{os.environ.get('PATH', '')}"}
+        try:
+            return subprocess.run(  # noqa: S603 - no shell, and no argument of a stranger's
+                command,
+                input=stdin,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",
+                env=environment,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise PostfixError(f"there is no {program}: install Postfix") from None
+
+    def parameters(self, *names: str, expand: bool = True) -> dict[str, str]:
+        """Effective values, `$name` expanded unless told otherwise."""
+        printed = self.run("postconf", *(["-x"] if expand else []), *names)
+        pairs = (line.partition("=") for line in printed.splitlines())
+        return {name.strip(): value.strip() for name, _, value in pairs}
+
+    def explicit(self) -> dict[str, str]:
+        """What main.cf itself says, unexpanded."""
+        pairs = (line.partition("=") for line in self.run("postconf", "-n").splitlines())
+        return {name.strip(): value.strip() for name, _, value in pairs}
+
+    def set_parameters(self, values: Mapping[str, str | None]) -> None:
+        """Edit main.cf; None removes the line, so that the default counts again."""
+        given = [f"{name}={value}" for name, value in values.items() if value is not None]
+        dropped = [name for name, value in values.items() if value is None]
+        if given:
+            self.run("postconf", "-e", *given)
+        if dropped:
+            self.run("postconf", "-X", *dropped)
+
+    def services(self) -> dict[str, str]:
+        """The entries of master.cf by `name/type`, blanks folded."""
+        entries = (" ".join(line.split()) for line in self.run("postconf", "-M").splitlines())
+        return {"/".join(entry.split()[:2]): entry for entry in entries if entry}
+
+    def put_services(self, entries: Mapping[str, str]) -> None:
+        """Add or replace entries of master.cf."""
+        for group in _groups(f"{name}={entry}" for name, entry in entries.items()):
+            self.run("postconf", "-M", *group)
+
+    def remove_services(self, names: Iterable[str]) -> None:
+        """Take entries out of master.cf."""
+        for group in _groups(names):
+            self.run("postconf", "-MX", *group)
+
+    def set_service_option(self, service: str, option: str, value: str) -> None:
+        """Give a service of master.cf an `-o` of its own."""
+        self.run("postconf", "-P", f"{service}/{option}={value}")
+
+    def running(self) -> bool:
+        """Whether the instance is up; `postfix status` would log each question."""
+        queue = Path(self.parameters("queue_directory")["queue_directory"])
+        try:
+            pid = int((queue / "pid" / "master.pid").read_text())
+            return Path(f"/proc/{pid}/comm").read_text().strip() == "master"
+        except (OSError, ValueError):
+            return False
+
+
+def _groups(items: Iterable[str]) -> Iterable[list[str]]:
+    iterator = iter(items)
+    while group := list(islice(iterator, _AT_ONCE)):
+        yield group
+
+
+def service_entry(fields: str, options: Mapping[str, str]) -> str:
+    """Spell an entry as `postconf -M` prints it, so that the two can be compared."""
+    spelled = (
+        f"-o {{{name}={value}}}" if " " in value else f"-o {name}={value}"
+        for name, value in options.items()
+    )
+    return " ".join([fields, *spelled])
+
+
+def spell_list(*items: str) -> str:
+    """Join the items of a list parameter, empty ones left out."""
+    return ", ".join(item for item in items if item)

@@ -1,0 +1,176 @@
+"""What a lane states: every smtp(8) parameter that decides where, as whom and how safely.
+
+A lane inherits main.cf, so what it does not state is at the mercy of the next
+edit there. The list is closed: tests/postfix/test_postfix_hostile.py sets each of
+these in main.cf to something hostile and sees no difference.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman.postfix.conf import service_entry
+from pointsman.store.records import Connector
+
+SYSTEM_CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
+PROCESSES = 5
+
+# TLS mode: smtp_tls_security_level, smtp_tls_wrappermode. `secure` verifies the
+# certificate against the host name that the admin wrote, not one that DNS gave.
+_TLS = {
+    "none": ("none", "no"),
+    "may": ("may", "no"),
+    "starttls": ("secure", "no"),
+    "tls": ("secure", "yes"),
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where Postfix finds what apply writes."""
+
+    folder: Path
+
+    @property
+    def sender_transport(self) -> Path:
+        """The table of senders: the source, beside which postmap keeps the lmdb."""
+        return self.folder / "sender_transport"
+
+    def pcre(self, name: str) -> str:
+        """A table of patterns, as a parameter names it."""
+        return f"pcre:{self.folder / name}.pcre"
+
+    def login(self, connector: str) -> Path:
+        """The credentials of one lane."""
+        return self.folder / "login" / connector
+
+    def ca(self, connector: str) -> Path:
+        """The CA certificates of one lane."""
+        return self.folder / "ca" / f"{connector}.pem"
+
+
+def nexthop(connector: Connector) -> str:
+    """The next hop in Postfix's spelling; brackets, so no MX lookup."""
+    host, port = connector.address
+    return f"[{host}]:{port}"
+
+
+def lane_entry(connector: Connector, tables: Tables) -> str:
+    """The lane's entry in master.cf; not chrooted, as its files and names lie outside."""
+    fields = f"pm-{connector.name} unix - - n - {PROCESSES} smtp"
+    return service_entry(fields, parameters(connector, tables))
+
+
+def parameters(connector: Connector, tables: Tables) -> dict[str, str]:
+    """All that the lane states."""
+    return {
+        "syslog_name": f"postfix/pm-{connector.name}",
+        **_where(),
+        **_tls(connector, tables),
+        **_login(connector, tables),
+        **_content(tables),
+    }
+
+
+def _where() -> dict[str, str]:
+    return {
+        "smtp_fallback_relay": "",
+        # As getaddrinfo(3) says it, /etc/hosts included: what `connector test` tried.
+        "smtp_host_lookup": "native",
+        "smtp_dns_support_level": "enabled",
+        "smtp_dns_resolver_options": "",
+        "smtp_dns_reply_filter": "",
+        "smtp_cname_overrides_servername": "no",
+        "smtp_bind_address": "",
+        "smtp_bind_address6": "",
+        "smtp_bind_address_enforce": "no",
+        "smtp_helo_name": "$myhostname",
+        "smtp_always_send_ehlo": "yes",
+        "smtp_never_send_ehlo": "no",
+        "smtp_discard_ehlo_keywords": "",
+        "smtp_discard_ehlo_keyword_address_maps": "",
+        "smtp_send_xforward_command": "no",
+    }
+
+
+def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
+    level, wrapper = _TLS[connector.tls]
+    authority = tables.ca(connector.name) if connector.ca else SYSTEM_CA_FILE
+    return {
+        "smtp_tls_security_level": level,
+        "smtp_tls_wrappermode": wrapper,
+        "smtp_use_tls": "no",
+        "smtp_enforce_tls": "no",
+        "smtp_tls_enforce_peername": "yes",
+        "smtp_tls_policy_maps": "",
+        "smtp_tls_per_site": "",
+        "smtp_tls_CAfile": str(authority),
+        "smtp_tls_CApath": "",
+        "smtp_tls_trust_anchor_file": "",
+        "smtp_tls_secure_cert_match": "nexthop",
+        "smtp_tls_verify_cert_match": "nexthop",
+        "smtp_tls_fingerprint_cert_match": "",
+        "smtp_tls_fingerprint_digest": "sha256",
+        "smtp_tls_scert_verifydepth": "9",
+        "smtp_tls_servername": "hostname",
+        "smtp_tls_chain_files": "",
+        **{
+            f"smtp_tls_{kind}{part}_file": ""
+            for kind in ("", "d", "ec")
+            for part in ("cert", "key")
+        },
+        "smtp_tls_protocols": ">=TLSv1",
+        "smtp_tls_mandatory_protocols": ">=TLSv1.2",
+        "smtp_tls_ciphers": "medium",
+        "smtp_tls_mandatory_ciphers": "medium",
+        "smtp_tls_exclude_ciphers": "",
+        "smtp_tls_mandatory_exclude_ciphers": "",
+        "smtp_tls_session_cache_database": "",
+        "smtp_tls_connection_reuse": "no",
+        "smtp_tls_block_early_mail_reply": "yes",
+        "smtp_tls_force_insecure_host_tlsa_lookup": "no",
+        "smtp_tls_loglevel": "1",
+    }
+
+
+def _login(connector: Connector, tables: Tables) -> dict[str, str]:
+    login = connector.auth == "password"
+    # Where TLS may be stripped off by an attacker, a password must not follow it.
+    clear = "noanonymous, noplaintext" if connector.tls == "may" else "noanonymous"
+    return {
+        "smtp_sasl_auth_enable": "yes" if login else "no",
+        "smtp_sasl_password_maps": f"regexp:{tables.login(connector.name)}" if login else "",
+        "smtp_sasl_type": "cyrus",
+        "smtp_sasl_path": "",
+        "smtp_sasl_mechanism_filter": "",
+        "smtp_sasl_security_options": clear,
+        "smtp_sasl_tls_security_options": "noanonymous",
+        "smtp_sasl_tls_verified_security_options": "noanonymous",
+        "smtp_sasl_auth_soft_bounce": "yes",
+        "smtp_sasl_auth_cache_name": "",
+        "smtp_sender_dependent_authentication": "no",
+        "smtp_send_dummy_mail_auth": "no",
+        "smtp_reply_filter": tables.pcre("replies") if login else "",
+        "smtp_delivery_status_filter": tables.pcre("statuses"),
+    }
+
+
+def _content(tables: Tables) -> dict[str, str]:
+    return {
+        "smtp_generic_maps": tables.pcre("decode"),
+        "smtp_header_checks": tables.pcre("strip"),
+        "smtp_mime_header_checks": "",
+        "smtp_nested_header_checks": tables.pcre("strip"),
+        "smtp_body_checks": tables.pcre("strip_body"),
+        "smtp_quote_rfc821_envelope": "yes",
+    }
+
+
+def credentials(username: str, password: str) -> str:
+    """One line that answers any key with exactly this login.
+
+    `regexp` with an empty group at the end is the only format of Postfix's found to
+    keep `$`, `#`, quotes, backslashes and trailing blanks; any key, because a lookup
+    without an answer would let Postfix go on unauthenticated.
+    """
+    text = f"{username}:{password}".replace("$", "$$")
+    return f"/^()/ {text}$1\n"

@@ -1,0 +1,90 @@
+"""The queue: which messages belong to a lane, and how to move them on."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pointsman.postfix.conf import Instance
+from pointsman.routing.address import AddressError, carried_by, parse_path
+from pointsman.routing.decide import MARKER
+from pointsman.routing.lanes import find_link
+from pointsman.routing.snapshot import Snapshot
+
+_NULL = "MAILER-DAEMON"  # how postqueue(1) shows the null sender
+_FILTER = re.compile(r"^content_filter: (\S+)", re.MULTILINE)
+_MARKED = re.compile(rf"^(?:regular_text: )?{MARKER}: (\S+) (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """One message in the queue."""
+
+    queue_id: str
+    queue: str
+    sender: str
+
+
+def listed(instance: Instance) -> Iterator[Queued]:
+    """All messages, as postqueue(1) lists them."""
+    for line in instance.run("postqueue", "-j").splitlines():
+        data = json.loads(line)
+        yield Queued(data["queue_id"], data["queue_name"], data["sender"])
+
+
+def lane_of(snapshot: Snapshot, sender: str) -> str | None:
+    """The connector of a queued envelope sender, by carrier or link."""
+    try:
+        address = parse_path(sender, snapshot.around.myorigin)
+    except AddressError:
+        return None
+    carried = carried_by(address)
+    if carried:
+        return carried[1]
+    found = find_link(snapshot, address)
+    return found[1].connector if found else snapshot.default
+
+
+def move_on(instance: Instance, snapshot: Snapshot, changed: Iterable[str]) -> int:
+    """After `changed` connectors were corrected, send on what waited for them.
+
+    Deferred mail is tried at once. Marker mail has its next hop in the queue file,
+    so it is requeued where that is not today's. Returns how many were moved.
+    """
+    names = set(changed)
+    if not names:
+        return 0
+    waiting = list(listed(instance))
+    stale = [q.queue_id for q in waiting if q.sender == _NULL and _is_stale(instance, snapshot, q)]
+    due = [
+        q.queue_id
+        for q in waiting
+        if q.sender != _NULL and q.queue == "deferred" and lane_of(snapshot, q.sender) in names
+    ]
+    if stale:
+        instance.run("postsuper", "-r", "-", stdin="\n".join(stale) + "\n")
+    for queue_id in due:
+        instance.complaints("postqueue", "-i", queue_id)  # it may be gone by now
+    return len(stale) + len(due)
+
+
+def _is_stale(instance: Instance, snapshot: Snapshot, queued: Queued) -> bool:
+    """Whether a marked message is not on today's way to its lane."""
+    text = _queue_file(instance, queued.queue_id)
+    marked = _MARKED.search(text)
+    if marked is None or marked[1] not in snapshot.tokens:
+        return False
+    lane = snapshot.lanes.get(marked[2])
+    if lane is None or not lane.live:
+        return False
+    filtered = _FILTER.search(text)
+    if filtered is None:
+        return queued.queue == "hold"  # by our rule: lane not applied yet, connector is gone
+    return filtered[1] != lane.destination and queued.queue != "hold"
+
+
+def _queue_file(instance: Instance, queue_id: str) -> str:
+    """Envelope and header of a message; empty if it has left meanwhile."""
+    if not instance.test("postcat", "-q", "-e", queue_id):
+        return ""
+    return instance.run("postcat", "-q", "-e", "-h", queue_id)

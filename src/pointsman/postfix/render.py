@@ -1,0 +1,210 @@
+"""Turns the database into everything that Postfix and the daemons read. Pure.
+
+The result is compared with what is there by apply.py, which alone writes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from pointsman.postfix.conf import service_entry, spell_list
+from pointsman.postfix.lane import Tables, credentials, lane_entry, nexthop
+from pointsman.routing.address import carrier_domain, quote_local, unicode_domain
+from pointsman.routing.snapshot import (
+    NO_TRANSPORT,
+    NONE,
+    POSTFIX,
+    Agency,
+    Lane,
+    Link,
+    Snapshot,
+    Surroundings,
+)
+from pointsman.store.book import Book
+from pointsman.store.records import Connector
+
+CLEANUP = "pointsman-cleanup"
+
+# A carrier decoded: the quoted form first, since Postfix asks with the quotes on.
+DECODE = r"""/^"(.+)=([^=@"\\]+)"@[a-z0-9-]+\.[a-z0-9-]+\.pm\.invalid$/ "$1"@$2
+/^([^"].*)=([^=@"\\]+)@[a-z0-9-]+\.[a-z0-9-]+\.pm\.invalid$/ $1@$2
+"""
+STRIP = "/^X-Pointsman-Lane:/ IGNORE\n"
+# In a body only what could be a real marker, e.g. in a postmaster's notice.
+STRIP_BODY = "/^X-Pointsman-Lane: [0-9a-f]{32} / IGNORE\n"
+# The server's word about our login is the connector's fault, not the message's.
+REPLIES = r"""/^5(30|35)([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
+/^5(30|35)([ -].*)/ 4$1$2
+/^5(5\d)([ -])5(\.7\.(3|30|57|60)\b.*)/ 4$1${2}4$3
+"""
+# So is a host that does not resolve or leads back here: smtp(8) would bounce.
+STATUSES = r"""/^5(\.4\.4 unable to look up host .*)/ 4$1
+/^5(\.4\.4 Host or domain name not found.*)/ 4$1
+/^5(\.4\.6 mail for .* loops back to myself.*)/ 4$1
+"""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """All that apply has to bring about."""
+
+    senders: str  # the source of sender_transport
+    files: Mapping[str, str]  # by path within the tables' folder; world-readable
+    secret_files: Mapping[str, str]  # the same, for root alone
+    services: Mapping[str, str]  # master.cf
+    parameters: Mapping[str, str | None]  # main.cf
+    snapshot: Snapshot
+
+
+def render(
+    book: Book,
+    around: Surroundings,
+    tables: Tables,
+    unseal: Callable[[str], str],
+    checks: Mapping[str, str],
+    original: Mapping[str, str | None],
+) -> Rendered:
+    """Render one revision.
+
+    `checks` are the admin's own header_checks, which cleanup for requeued mail must
+    keep; `original` is what main.cf said before setup.
+    """
+    connectors = [c for c in book.connectors.values() if c.state != "new"]
+    tokens = tuple(unseal(token) for token in book.sealed_tokens)
+    snapshot = _snapshot(book, around, connectors, tokens)
+    markers = {name: _marked_destination(lane) for name, lane in snapshot.lanes.items()}
+    return Rendered(
+        senders="".join(f"{key} {value}\n" for key, value in sorted(_rows(book, snapshot))),
+        files={
+            "decode.pcre": DECODE,
+            "strip.pcre": STRIP,
+            "strip_body.pcre": STRIP_BODY,
+            "replies.pcre": REPLIES,
+            "statuses.pcre": STATUSES,
+            "marker.pcre": _marker_checks(markers),
+            **{f"ca/{c.name}.pem": c.ca for c in connectors if c.ca},
+        },
+        secret_files={
+            "requeue.pcre": _requeue_checks(markers, tokens),
+            **{
+                f"login/{c.name}": credentials(c.username, unseal(c.password))
+                for c in connectors
+                if c.auth == "password"
+            },
+        },
+        services={
+            **{f"pm-{c.name}/unix": lane_entry(c, tables) for c in connectors if c.state == "live"},
+            f"{CLEANUP}/unix": _cleanup_entry(tables, checks),
+        },
+        parameters={"default_transport": _default_transport(snapshot, original)},
+        snapshot=snapshot,
+    )
+
+
+def _snapshot(
+    book: Book, around: Surroundings, connectors: list[Connector], tokens: tuple[str, ...]
+) -> Snapshot:
+    """What the daemons get to know; links to a new connector are not yet among it."""
+    lanes = {
+        c.name: Lane(c.name, nexthop(c), c.state == "live", c.envelope == "align")
+        for c in connectors
+    }
+    pairs: dict[tuple[str, str], Link] = {}
+    links = {
+        sender.key: pairs.setdefault(
+            (sender.agency, sender.connector), Link(sender.agency, sender.connector)
+        )
+        for sender in book.senders.values()
+        if sender.connector in lanes
+    }
+    agencies = {
+        a.name: Agency(
+            a.name, frozenset(a.logins), tuple(map(ip_network, a.networks)), a.any_client
+        )
+        for a in book.agencies.values()
+    }
+    return Snapshot(
+        revision=book.revision,
+        tokens=tokens,
+        agencies=agencies,
+        lanes=lanes,
+        links=links,
+        default=book.default,
+        null_sender=book.null_sender,
+        around=around,
+    )
+
+
+def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    for key, link in snapshot.links.items():
+        for spelling in table_keys(key):
+            yield spelling, snapshot.lanes[link.connector].destination
+    for agency, connector in book.carriers:
+        lane = snapshot.lanes.get(connector)
+        gone = f"retry:4.3.0 connector {connector} is gone"
+        yield f"@{carrier_domain(agency, connector)}", lane.destination if lane else gone
+    if book.null_sender:
+        yield "<>", snapshot.lanes[book.null_sender].destination
+
+
+def table_keys(key: str) -> Iterator[str]:
+    """A link's keys in Postfix's table, which knows A- and U-labels as two domains.
+
+    None for what its table can't say: subdomain rules, and keys that its source
+    would read otherwise. Mail of those is carried.
+    """
+    local, _, domain = key.rpartition("@")
+    if domain.startswith(".") or key.startswith("#") or (local and quote_local(local) != local):
+        return
+    yield from dict.fromkeys([key, f"{local}@{unicode_domain(domain)}"])
+
+
+def _marked_destination(lane: Lane) -> str:
+    if lane.live:
+        return lane.destination
+    return f"retry:4.3.0 connector {lane.connector} is disabled"
+
+
+def _marker_checks(markers: Mapping[str, str]) -> str:
+    """`milter_header_checks`: only a header made by a milter gets here.
+
+    The last rule catches the marker of a lane that this cleanup process, started
+    before an apply, does not know yet.
+    """
+    rules = [
+        f"/^X-Pointsman-Lane: [0-9a-f]{{32}} {name}$/ FILTER {destination}"
+        for name, destination in markers.items()
+    ]
+    return "\n".join([*rules, "/^X-Pointsman-Lane:/ HOLD lane not applied yet", ""])
+
+
+def _requeue_checks(markers: Mapping[str, str], tokens: tuple[str, ...]) -> str:
+    """`header_checks` of requeued mail, which passes no milter: the token proves the marker."""
+    known = f"({'|'.join(tokens)})"
+    rules = [
+        f"/^X-Pointsman-Lane: {known} {name}$/ FILTER {destination}"
+        for name, destination in markers.items()
+    ]
+    return "\n".join([*rules, f"/^X-Pointsman-Lane: {known} / HOLD connector is gone", ""])
+
+
+def _cleanup_entry(tables: Tables, checks: Mapping[str, str]) -> str:
+    """The cleanup service behind pickup: our rules first, then the admin's own."""
+    return service_entry(
+        f"{CLEANUP} unix n - n - 0 cleanup",
+        {
+            "header_checks": spell_list(tables.pcre("requeue"), checks["header_checks"]),
+            "nested_header_checks": checks["nested_header_checks"],
+            "mime_header_checks": checks["mime_header_checks"],
+        },
+    )
+
+
+def _default_transport(snapshot: Snapshot, original: Mapping[str, str | None]) -> str | None:
+    """Where mail goes that no row of the table matches."""
+    if snapshot.default == POSTFIX:
+        return original["default_transport"]
+    if snapshot.default == NONE:
+        # Not `error:`, which smtpd would answer at RCPT, before the From is seen.
+        return f"{NO_TRANSPORT}:none"
+    return snapshot.lanes[snapshot.default].destination

@@ -1,0 +1,250 @@
+"""What to do with one message: leave it, carry it, mark it, refuse or defer it.
+
+Pure: the milter and `explain` call `decide` with the same arguments and get the
+same answer. Read it from the top: each step either ends the matter or goes on.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pointsman.routing.address import (
+    NULL,
+    Address,
+    AddressError,
+    carry,
+    is_carrier,
+    lookup_keys,
+    parse_path,
+)
+from pointsman.routing.lanes import By, Client, Route, forbidden, route_of
+from pointsman.routing.mailbox import mailboxes
+from pointsman.routing.recipients import Recipient, is_outbound, may_be_aliased
+from pointsman.routing.snapshot import NONE, Snapshot
+
+MARKER = "X-Pointsman-Lane"
+
+# Without a reload, qmgr goes on with its last answer for the same sender and
+# recipient for up to 30 s (resolve_clnt.c); a carrier is another sender.
+QMGR_MEMORY = 35.0
+
+_TOKEN = re.compile(r"\s*(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """All that a decision may rest on; header fields raw, as the client sent them."""
+
+    envelope: str
+    recipients: Sequence[Recipient]
+    client: Client
+    froms: Sequence[str] = ()
+    senders: Sequence[str] = ()
+    markers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Change nothing: Postfix's own tables already do what was decided."""
+
+    way: str  # table, default, hosted, or why nothing better was possible
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """Replace the envelope sender."""
+
+    sender: str
+    way: str = "carrier"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Insert the marker with this value."""
+
+    value: str
+    way: str = "marker"
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer the client with an SMTP reply; nothing is sent."""
+
+    code: str
+    status: str
+    text: str
+    way: str = "refused"
+
+
+Step = Leave | Carry | Mark | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The step to take and, where it came that far, the route behind it."""
+
+    step: Step
+    route: Route | None = None
+    outbound: Sequence[Recipient] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Authors:
+    mailboxes: Sequence[Address]
+    decider: Address | None
+    by: By = "from"
+
+
+def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
+    """Decide about a message at the end of its data; `now` in seconds since the epoch."""
+    if any(_token(marker) in snapshot.tokens for marker in message.markers):
+        return Decision(Refuse("550", "5.7.1", f"{MARKER} is not for you to write"))
+    try:
+        envelope = parse_path(message.envelope, snapshot.around.myorigin)
+    except AddressError as error:
+        return Decision(Refuse("553", "5.1.7", f"Sender address: {error}"))
+    if is_carrier(envelope):
+        return Decision(Refuse("550", "5.7.1", f"<{envelope}>: sender domain is reserved"))
+    outbound = [r for r in message.recipients if is_outbound(snapshot, r)]
+    if not outbound:
+        return Decision(Leave("hosted"))
+    try:
+        authors = _authors(snapshot, message)
+    except AddressError as error:
+        return Decision(Refuse("550", "5.7.1", str(error)), outbound=outbound)
+    route = route_of(snapshot, authors.decider, authors.by, envelope)
+    refusal = _refusal(snapshot, message, authors, envelope, route)
+    step = refusal or _way(snapshot, message, route, envelope, outbound, now)
+    return Decision(step, route, outbound)
+
+
+def _token(marker: str) -> str:
+    match = _TOKEN.match(marker)
+    return match[1] if match else ""
+
+
+def _authors(snapshot: Snapshot, message: Message) -> _Authors:
+    """Read From and, where it has several mailboxes, Sender (RFC 5322 3.6.2)."""
+    if not message.froms:
+        return _Authors((), None)
+    found = _one_field("From", message.froms)
+    if len(found) == 1:
+        return _Authors(found, found[0])
+    if message.senders:
+        decider = _one_field("Sender", message.senders)
+        if len(decider) > 1:
+            raise AddressError("The Sender field has several mailboxes")
+        return _Authors([*found, decider[0]], decider[0], "sender")
+    routes = {(r.agency, r.connector) for r in (route_of(snapshot, a, "from", NULL) for a in found)}
+    if len(routes) > 1:
+        raise AddressError("The From field names several agencies or ways, and no Sender decides")
+    return _Authors(found, found[0])
+
+
+def _one_field(name: str, fields: Sequence[str]) -> list[Address]:
+    if len(fields) > 1:
+        raise AddressError(f"More than one {name} field")
+    try:
+        found = mailboxes(fields[0])
+    except AddressError as error:
+        raise AddressError(f"The {name} field can't be read: {error}") from None
+    if not found:
+        raise AddressError(f"The {name} field has no address")
+    return found
+
+
+def _refusal(
+    snapshot: Snapshot, message: Message, authors: _Authors, envelope: Address, route: Route
+) -> Refuse | None:
+    stranger = forbidden(snapshot, [*authors.mailboxes, envelope], message.client)
+    if stranger is not None:
+        return Refuse("550", "5.7.1", f"<{stranger}>: {message.client} may not send for it")
+    if route.connector == NONE:
+        sender = authors.decider or envelope
+        return Refuse("550", "5.7.1", f"<{sender}> has no connector, and there is no default relay")
+    lane = snapshot.lanes.get(route.connector)
+    if lane is not None and not lane.live:
+        return Refuse("450", "4.3.0", f"connector {route.connector} is disabled", "deferred")
+    return None
+
+
+def _way(
+    snapshot: Snapshot,
+    message: Message,
+    route: Route,
+    envelope: Address,
+    outbound: Sequence[Recipient],
+    now: float,
+) -> Step:
+    """Of the three ways, the first that is sure to work."""
+    sender = _aligned(snapshot, route, envelope)
+    if sender == envelope and _table_agrees(snapshot, route, envelope, outbound, now):
+        return Leave("default" if route.by == "default" else "table")
+    if envelope.null:
+        return _mark(snapshot, message, route, outbound)
+    try:
+        return Carry(carry(sender, route.agency, route.connector))
+    except AddressError as error:
+        return Refuse("451", "4.3.0", str(error), "deferred")
+
+
+def _aligned(snapshot: Snapshot, route: Route, envelope: Address) -> Address:
+    """Who the envelope sender is outside: for `envelope: align`, the deciding address."""
+    lane = snapshot.lanes.get(route.connector)
+    if lane is None or not lane.align or envelope.null or route.address is None:
+        return envelope
+    return envelope if route.address.key == envelope.key else route.address
+
+
+def _table_agrees(
+    snapshot: Snapshot, route: Route, envelope: Address, outbound: Sequence[Recipient], now: float
+) -> bool:
+    """Whether Postfix's own answer at RCPT is, and at delivery will be, the decision."""
+    default = route.by == "default"
+    if snapshot.around.rewrites and not default:
+        return False
+    if _recently_changed(snapshot, envelope, now):
+        return False
+    # sendmail(1) mail has no answer of Postfix's; that no link matches is sure all the same.
+    agreed = {snapshot.transport_of(route.connector), None if default else ""}
+    return all(recipient.mailer in agreed for recipient in outbound)
+
+
+def _recently_changed(snapshot: Snapshot, envelope: Address, now: float) -> bool:
+    if not snapshot.changed or envelope.null:
+        return False
+    return any(now - snapshot.changed.get(k, 0.0) < QMGR_MEMORY for k in lookup_keys(envelope))
+
+
+def _mark(
+    snapshot: Snapshot, message: Message, route: Route, outbound: Sequence[Recipient]
+) -> Step:
+    """The null sender can't be carried; where it can't be marked, the `<>` key serves."""
+    if route.by == "default":
+        return Leave("default")
+    hazard = _filter_hazard(snapshot, message, outbound)
+    if hazard:
+        return Leave(f"null-sender-{hazard}")
+    return Mark(f"{snapshot.tokens[0]} {route.connector}")
+
+
+def _filter_hazard(snapshot: Snapshot, message: Message, outbound: Sequence[Recipient]) -> str:
+    """Why FILTER might move a recipient that is not ours, or '' if it can't."""
+    around = snapshot.around
+    hazards = {
+        "mixed": len(outbound) != len(message.recipients),
+        "bcc": around.copies,
+        "aliases-unknown": any(name.startswith("alias:") for name in around.unlisted),
+        "aliased": any(may_be_aliased(snapshot, r) for r in outbound),
+        "domains-unknown": bool(around.unlisted) and any(r.mailer is None for r in outbound),
+    }
+    return next((name for name, there in hazards.items() if there), "")
+
+
+def lane_taken(snapshot: Snapshot, decision: Decision) -> str:
+    """The transport that the outbound recipients will get; '' if nothing leaves."""
+    if decision.route is None or isinstance(decision.step, Refuse):
+        return ""
+    if decision.step.way.startswith("null-sender"):
+        return snapshot.transport_of(snapshot.null_sender or snapshot.default)
+    return snapshot.transport_of(decision.route.connector)

@@ -1,0 +1,176 @@
+"""What the daemons know: the applied revision, as one immutable object and one file.
+
+`apply` writes the file last of all, by rename, so that no daemon ever knows more
+than Postfix does. It holds no password; the marker's tokens are in it, hence 0640.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+
+DEFAULT_AGENCY = "default"
+POSTFIX = "postfix"  # the built-in connector: what this Postfix did before us
+NONE = "none"  # no default relay at all
+NO_TRANSPORT = "pm-none"  # deliberately no service of master.cf
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class Agency:
+    """Who may send for a tenant."""
+
+    name: str
+    logins: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = ()
+    any_client: bool = False
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One connector as Postfix knows it."""
+
+    connector: str
+    nexthop: str
+    live: bool = True
+    align: bool = False
+
+    @property
+    def transport(self) -> str:
+        """The service in master.cf."""
+        return f"pm-{self.connector}"
+
+    @property
+    def destination(self) -> str:
+        """Service and next hop, as Postfix's tables spell them."""
+        return f"{self.transport}:{self.nexthop}"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Whose a sender is, and by which connector its mail leaves."""
+
+    agency: str
+    connector: str
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What Postfix itself does with recipients and senders, as read at apply."""
+
+    myorigin: str = ""
+    transport: str = "smtp"  # what the built-in connector `postfix` stands for
+    nexthop: str = ""
+    relayhost: str = ""
+    relayhost_varies: bool = False
+    hosted: frozenset[str] = frozenset()
+    hosted_parents: frozenset[str] = frozenset()
+    aliased: frozenset[str] = frozenset()
+    copies: bool = False  # *_bcc: a FILTER would take the copy along
+    rewrites: bool = False  # canonical, masquerade: the table sees another sender
+    foreign: frozenset[str] = frozenset()  # services named pm-* that are not lanes
+    unlisted: tuple[str, ...] = ()  # maps that can't be listed: hosted is not complete
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that decides about a message, as last applied to Postfix."""
+
+    revision: int = 0
+    tokens: tuple[str, ...] = ()  # the first marks, the others are retired
+    agencies: Mapping[str, Agency] = field(default_factory=dict)
+    lanes: Mapping[str, Lane] = field(default_factory=dict)
+    links: Mapping[str, Link] = field(default_factory=dict)
+    default: str = POSTFIX
+    null_sender: str = ""  # the connector of the table's `<>` key, if any
+    around: Surroundings = field(default_factory=Surroundings)
+    # Keys whose table row changed without a reload, and when: see decide.py.
+    changed: Mapping[str, float] = field(default_factory=dict)
+
+    def transport_of(self, connector: str) -> str:
+        """The service of a connector, built-in ones included."""
+        if connector == POSTFIX:
+            return self.around.transport
+        return NO_TRANSPORT if connector == NONE else f"pm-{connector}"
+
+
+def dump(snapshot: Snapshot) -> str:
+    """Write a snapshot as JSON; links are grouped, as there may be 100,000."""
+    grouped: dict[str, list[str]] = {}
+    for key, link in snapshot.links.items():
+        grouped.setdefault(f"{link.agency} {link.connector}", []).append(key)
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "revision": snapshot.revision,
+            "tokens": snapshot.tokens,
+            "agencies": [_plain_agency(agency) for agency in snapshot.agencies.values()],
+            "lanes": [vars(lane) for lane in snapshot.lanes.values()],
+            "links": grouped,
+            "default": snapshot.default,
+            "null_sender": snapshot.null_sender,
+            "around": _plain(vars(snapshot.around)),
+            "changed": dict(snapshot.changed),
+        },
+        ensure_ascii=False,
+    )
+
+
+def _plain_agency(agency: Agency) -> dict[str, Any]:
+    return _plain({**vars(agency), "networks": [str(n) for n in agency.networks]})
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: sorted(v) if isinstance(v, frozenset) else v for k, v in values.items()}
+
+
+def parse(text: str) -> Snapshot:
+    """Read what `dump` wrote; ValueError for another format or a damaged file."""
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValueError(f"not a snapshot of format {FORMAT}: run `pointsman apply`")
+    around = data["around"]
+    sets = {k: frozenset(around[k]) for k in ("hosted", "hosted_parents", "aliased", "foreign")}
+    return Snapshot(
+        revision=data["revision"],
+        tokens=tuple(data["tokens"]),
+        agencies={a["name"]: _agency(a) for a in data["agencies"]},
+        lanes={lane["connector"]: Lane(**lane) for lane in data["lanes"]},
+        links=_links(data["links"]),
+        default=data["default"],
+        null_sender=data["null_sender"],
+        around=Surroundings(**{**around, **sets, "unlisted": tuple(around["unlisted"])}),
+        changed=data["changed"],
+    )
+
+
+def _agency(data: Mapping[str, Any]) -> Agency:
+    networks = tuple(ip_network(n) for n in data["networks"])
+    return Agency(data["name"], frozenset(data["logins"]), networks, data["any_client"])
+
+
+def _links(grouped: Mapping[str, list[str]]) -> dict[str, Link]:
+    links: dict[str, Link] = {}
+    for pair, keys in grouped.items():
+        agency, _, connector = pair.partition(" ")
+        links.update(dict.fromkeys(keys, Link(agency, connector)))
+    return links
+
+
+def load(path: Path) -> Snapshot:
+    """Read the snapshot file; OSError or ValueError if there is none to be had."""
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def client_ip(text: str | None) -> IPv4Address | IPv6Address | None:
+    """The client's address, an IPv4-mapped one as IPv4; None for what is not one."""
+    try:
+        address = ip_address(text or "")
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,1 @@
+"""The database: what the admin wants, with its history."""

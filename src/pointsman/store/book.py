@@ -1,0 +1,220 @@
+"""Reads everything the admin wants, and writes changes with their history.
+
+Every edit runs in one transaction that alone may write, raises the revision by
+one, and leaves a change row for each record it touched.
+"""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from pointsman.errors import PointsmanError
+from pointsman.routing.snapshot import POSTFIX
+from pointsman.store import tables
+from pointsman.store.database import Store
+from pointsman.store.records import Agency, Change, Connector, Sender
+
+_T = TypeVar("_T")
+Record = Agency | Connector | Sender
+_NOUNS: dict[type, str] = {Agency: "agency", Connector: "connector", Sender: "sender"}
+
+
+class NotFoundError(PointsmanError):
+    """A name that the database does not know."""
+
+
+class StaleError(PointsmanError):
+    """Someone changed the database since it was looked at."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """One revision of everything, read at once."""
+
+    revision: int
+    agencies: Mapping[str, Agency]
+    connectors: Mapping[str, Connector]
+    senders: Mapping[str, Sender]
+    carriers: frozenset[tuple[str, str]] = frozenset()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def default(self) -> str:
+        """The connector of mail that no sender link matches."""
+        return str(self.settings.get("default", POSTFIX))
+
+    @property
+    def null_sender(self) -> str:
+        """The connector of null-sender mail that no other rule moves, or ''."""
+        return str(self.settings.get("null_sender", ""))
+
+    @property
+    def sealed_tokens(self) -> tuple[str, ...]:
+        """The marker's tokens, sealed, the newest first."""
+        return tuple(self.settings.get("tokens", ()))
+
+    def agency(self, name: str) -> Agency:
+        """Find an agency by name."""
+        return _found(self.agencies, "agency", name)
+
+    def connector(self, name: str) -> Connector:
+        """Find a connector by name."""
+        return _found(self.connectors, "connector", name)
+
+    def links_to(self, connector: str) -> list[Sender]:
+        """The senders of one connector."""
+        return [s for s in self.senders.values() if s.connector == connector]
+
+
+def _found(known: Mapping[str, _T], noun: str, name: str) -> _T:
+    if name not in known:
+        raise NotFoundError(f"there is no {noun} {name!r}; `pointsman {noun} list` shows them")
+    return known[name]
+
+
+def read(store: Store) -> Book:
+    """Read the newest revision."""
+    with store.reading() as connection:
+        return read_book(connection)
+
+
+def read_book(connection: Connection) -> Book:
+    """Read the revision that the connection's transaction sees."""
+    rows = {kind: connection.execute(select(t)).mappings() for kind, t in tables.TABLES.items()}
+    carriers = connection.execute(select(tables.carrier)).tuples()
+    settings = connection.execute(select(tables.setting)).tuples()
+    return Book(
+        revision=connection.scalar(select(tables.revision.c.number)) or 0,
+        agencies={row["name"]: _record(Agency, row) for row in rows[Agency]},
+        connectors={row["name"]: _record(Connector, row) for row in rows[Connector]},
+        senders={row["key"]: Sender(**row) for row in rows[Sender]},
+        carriers=frozenset((agency, connector) for agency, connector in carriers),
+        settings=dict(settings.all()),
+    )
+
+
+def _record(kind: type[_T], row: RowMapping) -> _T:
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+
+
+class Edit:
+    """One revision in the making; what it does is kept when the block ends well."""
+
+    def __init__(self, connection: Connection, book: Book) -> None:
+        self.book = book
+        self.revision = book.revision + 1
+        self._connection = connection
+        self._changes: list[dict[str, Any]] = []
+
+    def add(self, *records: Record) -> None:
+        """Insert records; one with the same name must not exist."""
+        for kind, group in _by_kind(records):
+            self._connection.execute(insert(tables.TABLES[kind]), [asdict(r) for r in group])
+            self._changes += [self._change("add", record, None, record) for record in group]
+
+    def change(self, old: Record, new: Record, action: str = "set") -> None:
+        """Replace a record's values."""
+        table, key = tables.TABLES[type(new)], tables.KEYS[type(new)]
+        values = asdict(new)
+        self._connection.execute(update(table).where(table.c[key] == values[key]).values(**values))
+        self._changes.append(self._change(action, new, old, new))
+
+    def remove(self, *records: Record) -> None:
+        """Delete records."""
+        for record in records:
+            table, key = tables.TABLES[type(record)], tables.KEYS[type(record)]
+            self._connection.execute(delete(table).where(table.c[key] == asdict(record)[key]))
+            self._changes.append(self._change("remove", record, record, None))
+
+    def put_setting(self, name: str, value: Any, *, shown: Any = None) -> None:
+        """Set one of the values that belong to no record; history shows `shown`."""
+        table = tables.setting
+        old = self.book.settings.get(name)
+        self._connection.execute(delete(table).where(table.c.name == name))
+        self._connection.execute(insert(table).values(name=name, value=value))
+        self._changes.append(
+            self._row(f"setting {name}", "", {name: old}, {name: value if shown is None else shown})
+        )
+
+    def reserve_carriers(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Remember pairs of agency and connector whose carriers may be in the queue."""
+        new = sorted(set(pairs) - self.book.carriers)
+        if new:
+            rows = [{"agency": a, "connector": c} for a, c in new]
+            self._connection.execute(insert(tables.carrier), rows)
+
+    def _change(
+        self, action: str, record: Record, old: Record | None, new: Record | None
+    ) -> dict[str, Any]:
+        name = asdict(record)[tables.KEYS[type(record)]]
+        noun = _NOUNS[type(record)]
+        return self._row(
+            f"{noun} {action}", name, asdict(old) if old else None, asdict(new) if new else None
+        )
+
+    def _row(
+        self, action: str, name: str, old: dict[str, Any] | None, new: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        return asdict(
+            Change(
+                revision=self.revision,
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                who=who(),
+                host=socket.gethostname(),
+                action=action,
+                name=name,
+                old=old,
+                new=new,
+            )
+        )
+
+    def finish(self) -> None:
+        """Write the history and raise the revision; an edit without effect leaves none."""
+        if not self._changes:
+            self.revision = self.book.revision
+            return
+        self._connection.execute(insert(tables.change), self._changes)
+        self._connection.execute(update(tables.revision).values(number=self.revision))
+
+
+def _by_kind(records: Iterable[Record]) -> Iterator[tuple[type, list[Record]]]:
+    groups: dict[type, list[Record]] = {}
+    for record in records:
+        groups.setdefault(type(record), []).append(record)
+    yield from groups.items()
+
+
+@contextmanager
+def editing(store: Store, if_revision: int | None = None) -> Iterator[Edit]:
+    """Open an edit; with `if_revision`, only if the database is still at that one."""
+    with store.writing() as connection:
+        # PostgreSQL has no BEGIN IMMEDIATE: this row is the lock that all edits share.
+        connection.execute(select(tables.revision.c.number).with_for_update())
+        edit = Edit(connection, read_book(connection))
+        if if_revision is not None and if_revision != edit.book.revision:
+            raise StaleError(
+                f"the database is at revision {edit.book.revision}, not {if_revision}: look again "
+                "with `pointsman history`, then repeat"
+            )
+        yield edit
+        edit.finish()
+
+
+def who() -> str:
+    """The person behind the change, through sudo if need be."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def history(store: Store, limit: int) -> list[Change]:
+    """The newest changes, newest first."""
+    table = tables.change
+    with store.reading() as connection:
+        rows = connection.execute(select(table).order_by(table.c.id.desc()).limit(limit)).mappings()
+        return [Change(**{k: v for k, v in row.items() if k != "id"}) for row in rows]

@@ -1,0 +1,60 @@
+"""Secrets at rest: sealed with Fernet under a key file that only its owner reads."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from pointsman.errors import PointsmanError
+
+
+class KeyFileError(PointsmanError):
+    """The key file is missing, readable by others, or not a key."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Seals and unseals with the keys of one file; read anew at each use."""
+
+    path: Path
+
+    def seal(self, text: str) -> str:
+        """Encrypt under the newest key."""
+        return self._keys().encrypt(text.encode()).decode()
+
+    def unseal(self, sealed: str) -> str:
+        """Decrypt under whichever key fits."""
+        try:
+            return self._keys().decrypt(sealed).decode()
+        except InvalidToken:
+            raise KeyFileError(
+                f"no key in {self.path} opens the stored secrets: restore the key file they "
+                "were sealed with"
+            ) from None
+
+    def _keys(self) -> MultiFernet:
+        try:
+            with self.path.open() as file:
+                mode = os.fstat(file.fileno()).st_mode
+                lines = file.read().split()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not text"
+            raise KeyFileError(f"key file {self.path}: {why}") from None
+        if mode & 0o077:
+            raise KeyFileError(f"key file {self.path} is open to others: chmod 600 {self.path}")
+        try:
+            return MultiFernet([Fernet(line) for line in lines])
+        except ValueError:
+            raise KeyFileError(f"key file {self.path} holds no Fernet key") from None
+
+
+def create_key_file(path: Path) -> None:
+    """Write a new key, readable by its owner only; an existing file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(Fernet.generate_key() + b"\n")

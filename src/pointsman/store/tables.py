@@ -1,0 +1,47 @@
+"""The tables, their columns made from the records' field lists."""
+
+import dataclasses
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, Column, Integer, MetaData, Table, Text
+
+from pointsman.store.records import Agency, Change, Connector, Sender
+
+metadata = MetaData()
+
+
+def _column(field: dataclasses.Field[Any], primary: str) -> Column[Any]:
+    if "dict" in str(field.type):
+        return Column(field.name, JSON, nullable=True)
+    kinds: dict[Any, Any] = {bool: Boolean, tuple: JSON, int: Integer, str: Text}
+    kind = kinds[getattr(field.type, "__origin__", field.type)]
+    return Column(field.name, kind, primary_key=field.name == primary, nullable=False)
+
+
+def _table(name: str, record: type, primary: str, *more: Column[Any]) -> Table:
+    columns = [_column(field, primary) for field in dataclasses.fields(record)]
+    return Table(name, metadata, *more, *columns)
+
+
+agency = _table("agency", Agency, "name")
+connector = _table("connector", Connector, "name")
+sender = _table("sender", Sender, "key")
+change = _table("change", Change, "", Column("id", Integer, primary_key=True, autoincrement=True))
+
+# Every pair that ever had a carrier keeps its row: queued mail must not fall through.
+carrier = Table(
+    "carrier",
+    metadata,
+    Column("agency", Text, primary_key=True),
+    Column("connector", Text, primary_key=True),
+)
+setting = Table(
+    "setting",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+revision = Table("revision", metadata, Column("number", Integer, primary_key=True))
+
+TABLES: dict[type, Table] = {Agency: agency, Connector: connector, Sender: sender}
+KEYS: dict[type, str] = {Agency: "name", Connector: "name", Sender: "key"}

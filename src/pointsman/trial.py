@@ -1,0 +1,188 @@
+"""Tries a connector for real, step by step, without sending anything.
+
+DNS, TCP, TLS with the certificate checked as the lane will, EHLO, AUTH where it is
+due, MAIL FROM, RSET. The library is aiosmtplib; each step reports its own time.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import aiosmtplib
+from cryptography import x509
+
+from pointsman.postfix.lane import SYSTEM_CA_FILE
+from pointsman.store.records import Connector
+
+TIMEOUT = 15.0  # seconds for each step
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step brought, and how long it took."""
+
+    name: str
+    ok: bool
+    answer: str
+    seconds: float
+
+
+@dataclass
+class Trial:
+    """One try of one connector."""
+
+    connector: Connector
+    password: str
+    helo: str
+    sender: str
+    _smtp: aiosmtplib.SMTP | None = field(default=None, repr=False)
+
+    async def steps(self) -> AsyncIterator[Step]:
+        """Yield each step as it is done; the first that fails is the last."""
+        try:
+            async for step in self._steps():
+                yield step
+                if not step.ok:
+                    return
+        finally:
+            if self._smtp is not None:
+                self._smtp.close()
+
+    async def _steps(self) -> AsyncIterator[Step]:
+        host, port = self.connector.address
+        found: list[Any] = []
+        yield await _timed("DNS", self._resolve(host, port, found))
+        sockets: list[socket.socket] = []
+        yield await _timed("TCP", self._connect(found, sockets))
+        implicit = self.connector.tls == "tls"
+        yield await _timed("TLS" if implicit else "greeting", self._greet(host, sockets[0]))
+        yield await _timed("EHLO", self._ehlo())
+        if self._wants_starttls():
+            yield await _timed("STARTTLS", self._starttls())
+            yield await _timed("EHLO", self._ehlo())
+        if self.connector.auth == "password":
+            yield await _timed("AUTH", self._login())
+        yield await _timed("MAIL FROM", self._mail())
+        yield await _timed("RSET", self._rset())
+        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+            await asyncio.wait_for(self._client.quit(), TIMEOUT)
+
+    @property
+    def _client(self) -> aiosmtplib.SMTP:
+        if self._smtp is None:
+            raise RuntimeError("no connection yet")
+        return self._smtp
+
+    async def _resolve(self, host: str, port: int, found: list[Any]) -> str:
+        loop = asyncio.get_running_loop()
+        found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return ", ".join(dict.fromkeys(entry[4][0] for entry in found))
+
+    async def _connect(self, found: list[Any], sockets: list[socket.socket]) -> str:
+        """Try the addresses in order, as smtp(8) does."""
+        loop = asyncio.get_running_loop()
+        last: Exception | None = None
+        for family, kind, protocol, _, address in found:
+            candidate = socket.socket(family, kind, protocol)
+            candidate.setblocking(False)
+            try:
+                await loop.sock_connect(candidate, address)
+            except OSError as error:
+                candidate.close()
+                last = error
+                continue
+            sockets.append(candidate)
+            return f"{address[0]} port {address[1]}"
+        raise last or OSError("no address")
+
+    async def _greet(self, host: str, connected: socket.socket) -> str:
+        implicit = self.connector.tls == "tls"
+        self._smtp = aiosmtplib.SMTP(
+            hostname=host,
+            local_hostname=self.helo,
+            timeout=TIMEOUT,
+            use_tls=implicit,
+            start_tls=False,
+            tls_context=self._context() if implicit else None,
+            sock=connected,
+        )
+        response = await self._smtp.connect()
+        return self._tls_facts() if implicit else _answer(response)
+
+    async def _ehlo(self) -> str:
+        response = await self._client.ehlo()
+        return response.message.splitlines()[0]
+
+    def _wants_starttls(self) -> bool:
+        offered = self._client.supports_extension("starttls")
+        return self.connector.tls == "starttls" or (self.connector.tls == "may" and offered)
+
+    async def _starttls(self) -> str:
+        await self._client.starttls(
+            server_hostname=self.connector.address[0], tls_context=self._context()
+        )
+        return self._tls_facts()
+
+    def _context(self) -> ssl.SSLContext:
+        if self.connector.tls == "may":  # encrypts if it can, and trusts anyone, as Postfix does
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
+        if self.connector.ca:
+            return ssl.create_default_context(cadata=self.connector.ca)
+        return ssl.create_default_context(cafile=str(SYSTEM_CA_FILE))
+
+    def _tls_facts(self) -> str:
+        layer = self._client.get_transport_info("ssl_object")
+        certificate = layer and layer.getpeercert(binary_form=True)
+        if not certificate:
+            return "no certificate"
+        expires = x509.load_der_x509_certificate(certificate).not_valid_after_utc
+        days = (expires - datetime.now(UTC)).days
+        verified = "" if self.connector.tls == "may" else "verified, "
+        return f"{layer.version()}, certificate {verified}{days} days left"
+
+    async def _login(self) -> str:
+        client = self._client
+        if self.connector.tls == "may" and not client.get_transport_info("sslcontext"):
+            raise aiosmtplib.SMTPException("no TLS here, and the password must not go in the clear")
+        if not client.supports_extension("auth"):
+            raise aiosmtplib.SMTPException(
+                "the server offers no AUTH, and mail must not go without"
+            )
+        response = await client.login(self.connector.username, self.password)
+        return _answer(response)
+
+    async def _mail(self) -> str:
+        return f"<{self.sender}> {_answer(await self._client.mail(self.sender))}"
+
+    async def _rset(self) -> str:
+        return _answer(await self._client.rset())
+
+
+def _answer(response: Any) -> str:
+    return f"{response.code} {response.message}".splitlines()[0]
+
+
+async def _timed(name: str, work: Awaitable[str]) -> Step:
+    start = time.monotonic()
+    try:
+        answer, ok = await asyncio.wait_for(work, TIMEOUT + 1), True
+    except TimeoutError:
+        answer, ok = f"no answer within {TIMEOUT:g} s", False
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        answer, ok = _reason(error), False
+    return Step(name, ok, answer, time.monotonic() - start)
+
+
+def _reason(error: Exception) -> str:
+    code = getattr(error, "code", None)
+    text = getattr(error, "message", None) or str(error) or type(error).__name__
+    return " ".join(f"{code or ''} {text}".split())
