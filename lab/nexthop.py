@@ -3,6 +3,8 @@
 import asyncio
 import ssl
 import threading
+import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -57,28 +59,21 @@ class NextHop:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _server: asyncio.Server | None = None
     _thread: threading.Thread | None = None
+    _sessions: weakref.WeakSet[SMTP] = field(default_factory=weakref.WeakSet)
 
     def start(self) -> "NextHop":
         """Listen on a free port of the loopback address."""
-        server = self
         context = None
         if self.certificate:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(self.certificate)
 
         def session() -> SMTP:
-            return SMTP(
-                server,
-                hostname=f"{server.name}.lab",
-                enable_SMTPUTF8=True,
-                tls_context=None if server.implicit_tls else context,
-                require_starttls=bool(context) and not server.implicit_tls,
-                authenticator=server._authenticate,
-                auth_required=bool(server.logins) or server.any_login,
-                auth_require_tls=bool(context) and not server.implicit_tls,
-                data_size_limit=64 * 1024 * 1024,
-                loop=self._loop,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it can't see TLS from the first byte
+                protocol = self._session(context)
+            self._sessions.add(protocol)
+            return protocol
 
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -91,6 +86,21 @@ class NextHop:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
+    def _session(self, context: ssl.SSLContext | None) -> SMTP:
+        starttls = context is not None and not self.implicit_tls
+        return SMTP(
+            self,
+            hostname=f"{self.name}.lab",
+            enable_SMTPUTF8=True,
+            tls_context=context if starttls else None,
+            require_starttls=starttls,
+            authenticator=self._authenticate,
+            auth_required=bool(self.logins) or self.any_login,
+            auth_require_tls=starttls,
+            data_size_limit=64 * 1024 * 1024,
+            loop=self._loop,
+        )
+
     def stop(self) -> None:
         """Close the port and all connections."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
@@ -102,10 +112,14 @@ class NextHop:
     async def _close(self) -> None:
         if self._server:
             self._server.close()
+        for session in self._sessions:
+            if session.transport is not None:
+                session.transport.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # lets the transports close their sockets
 
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
@@ -147,7 +161,7 @@ class NextHop:
             server=self.name,
             login=login.login.decode("utf-8", "surrogateescape") if login else "",
             password=login.password.decode("utf-8", "surrogateescape") if login else "",
-            sender=envelope.mail_from or "",
+            sender="" if envelope.mail_from in (None, "<>") else envelope.mail_from,
             recipients=tuple(envelope.rcpt_tos),
             data=content,
             tls=session.ssl is not None or self.implicit_tls,

@@ -20,12 +20,15 @@ from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.lane import Tables
 from pointsman.postfix.render import Rendered, render
 from pointsman.routing import snapshot as snapshots
-from pointsman.routing.decide import QMGR_MEMORY
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store.book import Book, read
 from pointsman.store.database import Store
 
 RELOAD_INTERVAL = 2.0  # seconds between reloads, so that a burst of edits costs few
+# Without a reload, qmgr goes on with its last answer for the same sender and
+# recipient for up to 30 s (resolve_clnt.c); after one, until it has ended.
+QMGR_MEMORY = 35.0
+RELOADED_MEMORY = 3.0
 VERIFIERS = 4  # postmap commands at once
 LANE_START = 5.0  # seconds that master may take to open a new lane's socket
 
@@ -99,7 +102,7 @@ class Applier:
             report = Report(plan.rendered.snapshot.revision, plan.describe())
             report.running = self.instance.running()
             with self._undo(report.running):
-                self._change(plan, before, reload=report.running)
+                self._change(plan, before, running=report.running)
             for path in plan.stale_files:
                 path.unlink(missing_ok=True)
             if report.running:
@@ -151,23 +154,29 @@ class Applier:
             lanes=_changed_lanes(before, rendered.snapshot, differing_files, differing),
         )
 
-    def _change(self, plan: Plan, before: Snapshot | None, *, reload: bool) -> None:
+    def _change(self, plan: Plan, before: Snapshot | None, *, running: bool) -> None:
         """New lanes, then the senders that take them, then all the rest."""
         self._wait_for_interval(plan)
         rest = dict(plan.files)
         if plan.new_services:
             self._write_files({p: rest.pop(p) for p in plan.files if not _is_in_use(p)})
             self.instance.put_services(plan.new_services)
-            self._reload(plan.new_services, reload=reload)
+            self.instance.run("postfix", "check")
+            self._reload(plan.new_services, running=running)
         if plan.senders:
             self._write_senders(plan.rendered.senders)
-        if rest or plan.changed_services or plan.stale_services or plan.parameters:
+        edits = bool(rest or plan.changed_services or plan.stale_services or plan.parameters)
+        if edits:
             self._write_files(rest)
             self.instance.put_services(plan.changed_services)
             self.instance.remove_services(plan.stale_services)
             self.instance.set_parameters(plan.parameters)
-            self._reload({}, reload=reload)
-        self._write_snapshot(_with_changes(plan.rendered.snapshot, before, time.time()))
+            self.instance.run("postfix", "check")
+        reload = edits or bool(plan.new_services and plan.senders)
+        if reload:
+            self._reload({}, running=running)
+        memory = RELOADED_MEMORY if reload else QMGR_MEMORY
+        self._write_snapshot(_remember(plan.rendered.snapshot, before, time.time(), memory))
 
     def _write_files(self, texts: Mapping[Path, tuple[str, int]]) -> None:
         for path, (text, mode) in texts.items():
@@ -183,9 +192,8 @@ class Applier:
         if answer.removesuffix("\n") != expected:
             raise PostfixError(f"Postfix does not read the login of {path.name} as it was given")
 
-    def _reload(self, started: Mapping[str, str], *, reload: bool) -> None:
-        self.instance.run("postfix", "check")
-        if not reload:
+    def _reload(self, started: Mapping[str, str], *, running: bool) -> None:
+        if not running:
             return
         self.instance.run("postfix", "reload")
         directory = Path(self.instance.parameters("queue_directory")["queue_directory"])
@@ -276,11 +284,11 @@ def _changed_lanes(
     )
 
 
-def _with_changes(after: Snapshot, before: Snapshot | None, now: float) -> Snapshot:
-    """Note the keys whose row changed, as qmgr may still remember the old one."""
+def _remember(after: Snapshot, before: Snapshot | None, now: float, memory: float) -> Snapshot:
+    """Note for how long qmgr may remember where the senders whose row changed went before."""
     if before is None:
         return after
-    recent = {k: at for k, at in before.changed.items() if now - at < QMGR_MEMORY}
+    recent = {key: until for key, until in before.changed.items() if until > now}
     old, new = before.links, after.links
     keys = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    return replace(after, changed={**recent, **dict.fromkeys(keys, now)})
+    return replace(after, changed={**recent, **dict.fromkeys(keys, now + memory)})

@@ -24,10 +24,6 @@ from pointsman.routing.snapshot import NONE, Snapshot
 
 MARKER = "X-Pointsman-Lane"
 
-# Without a reload, qmgr goes on with its last answer for the same sender and
-# recipient for up to 30 s (resolve_clnt.c); a carrier is another sender.
-QMGR_MEMORY = 35.0
-
 _TOKEN = re.compile(r"\s*(\S+)")
 
 
@@ -213,7 +209,7 @@ def _table_agrees(
 def _recently_changed(snapshot: Snapshot, envelope: Address, now: float) -> bool:
     if not snapshot.changed or envelope.null:
         return False
-    return any(now - snapshot.changed.get(k, 0.0) < QMGR_MEMORY for k in lookup_keys(envelope))
+    return any(now < snapshot.changed.get(key, 0.0) for key in lookup_keys(envelope))
 
 
 def _mark(

@@ -89,7 +89,8 @@ class Snapshot:
     default: str = POSTFIX
     null_sender: str = ""  # the connector of the table's `<>` key, if any
     around: Surroundings = field(default_factory=Surroundings)
-    # Keys whose table row changed without a reload, and when: see decide.py.
+    # Keys whose row changed, and until when qmgr may remember the old one; a carrier
+    # is another sender, of which it remembers nothing.
     changed: Mapping[str, float] = field(default_factory=dict)
 
     def transport_of(self, connector: str) -> str:
