@@ -29,7 +29,7 @@ def new_folder() -> Path:
     return folder
 
 
-@dataclass
+@dataclass(repr=False)
 class City:
     """The instance, its next hops and the certificate authority."""
 

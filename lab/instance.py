@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from click.testing import CliRunner
+
+from pointsman.cli.main import cli
 
 MASTER_CF = """\
 {port} inet n - n - - smtpd
@@ -100,6 +103,8 @@ class Instance:
         self.queue_directory.mkdir()
         (self.folder / "data").mkdir()
         shutil.chown(self.folder / "data", "postfix", "postfix")
+        (self.folder / "spool").mkdir()
+        (self.folder / "spool").chmod(0o1777)
         self.log_file.touch()
         self.log_file.chmod(0o666)  # postlogd and every program of ours append to it
         lines = {**self._parameters(), **(parameters or {})}
@@ -144,6 +149,8 @@ class Instance:
             "smtpd_relay_restrictions": (
                 "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
             ),
+            # The From as the client wrote it: Postfix would complete and mend it first.
+            "local_header_rewrite_clients": "",
             "recipient_delimiter": "+",
             "smtp_host_lookup": "native",
             "minimal_backoff_time": "300s",
@@ -229,14 +236,18 @@ class Instance:
     # -- Pointsman
 
     def cli(self, *arguments: str, check: bool = True, stdin: str = "") -> str:
-        """Run `pointsman` and return what it printed."""
-        result = self.run_cli(*arguments, stdin=stdin)
-        if check and result.returncode:
-            raise RuntimeError(f"pointsman {' '.join(arguments)}: {result.stdout}{result.stderr}")
-        return result.stdout
+        """Run `pointsman` in this process, which saves its start, and return its output."""
+        result = CliRunner().invoke(
+            cli, ["--config", str(self.config_file), *arguments], input=stdin
+        )
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        if check and result.exit_code:
+            raise RuntimeError(f"pointsman {' '.join(arguments)}: {result.output}")
+        return result.output
 
     def run_cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run `pointsman`, however it ends."""
+        """Run `pointsman` as a program of its own, however it ends."""
         command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
         return subprocess.run(
             [*command, *arguments], input=stdin, capture_output=True, text=True, check=False

@@ -1,6 +1,7 @@
 """`pointsman run milter`: opens the socket and serves Postfix until told to stop."""
 
 import os
+import signal
 import stat
 
 import Milter
@@ -27,6 +28,8 @@ def serve(config: Config) -> None:
     logs.start("milter", config.log)
     current = Current(config.snapshot)
     current.refresh()
+    # libmilter waits for these on a thread of its own; no other may get them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
     current.watch()
     Session.current = current
     Milter.factory = Session

@@ -158,7 +158,7 @@ def _content(tables: Tables) -> dict[str, str]:
     return {
         "smtp_generic_maps": tables.pcre("decode"),
         "smtp_header_checks": tables.pcre("strip"),
-        "smtp_mime_header_checks": "",
+        "smtp_mime_header_checks": tables.pcre("strip"),
         "smtp_nested_header_checks": tables.pcre("strip"),
         "smtp_body_checks": tables.pcre("strip_body"),
         "smtp_quote_rfc821_envelope": "yes",

@@ -25,13 +25,27 @@ from pointsman.store.records import Connector
 
 CLEANUP = "pointsman-cleanup"
 
-# A carrier decoded: the quoted form first, since Postfix asks with the quotes on.
-DECODE = r"""/^"(.+)=([^=@"\\]+)"@[a-z0-9-]+\.[a-z0-9-]+\.pm\.invalid$/ "$1"@$2
-/^([^"].*)=([^=@"\\]+)@[a-z0-9-]+\.[a-z0-9-]+\.pm\.invalid$/ $1@$2
+# A carrier's domain, and a carrier decoded: the quoted form first, since Postfix
+# asks with the quotes on.
+_DOMAIN = r"@[a-z0-9-]+\.[a-z0-9-]+\.pm\.invalid"
+_QUOTED = rf'"(.+)=([^=@"\\]+)"{_DOMAIN}'
+_PLAIN = rf'([^"].*)=([^=@"\\]+){_DOMAIN}'
+DECODE = f"""/^{_QUOTED}$/ "$1"@$2
+/^{_PLAIN}$/ $1@$2
 """
-STRIP = "/^X-Pointsman-Lane:/ IGNORE\n"
-# In a body only what could be a real marker, e.g. in a postmaster's notice.
-STRIP_BODY = "/^X-Pointsman-Lane: [0-9a-f]{32} / IGNORE\n"
+# What Postfix writes about a message into a bounce of it, besides real header fields.
+_TRACES = rf"""/^Return-Path: <.*{_DOMAIN}>$/ IGNORE
+/^X-Postfix-Sender: rfc822; {_QUOTED}$/ REPLACE X-Postfix-Sender: rfc822; "$1"@$2
+/^X-Postfix-Sender: rfc822; {_PLAIN}$/ REPLACE X-Postfix-Sender: rfc822; $1@$2
+"""
+STRIP = f"""/^X-Pointsman-Lane:/ IGNORE
+{_TRACES}"""
+# In a body only what could be a real marker, e.g. in a postmaster's notice; a
+# check of each line for its first letters keeps the cost down.
+STRIP_BODY = f"""if /^(X-Po|Return-Path)/
+/^X-Pointsman-Lane: [0-9a-f]{{32}} / IGNORE
+{_TRACES}endif
+"""
 # The server's word about our login is the connector's fault, not the message's.
 REPLIES = r"""/^5(30|35)([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
 /^5(30|35)([ -].*)/ 4$1$2

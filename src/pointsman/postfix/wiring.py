@@ -16,7 +16,7 @@ PICKUP = "pickup/unix"
 
 # Where our item goes in a list that may hold the admin's own.
 FIRST = ("sender_dependent_default_transport_maps", "milter_header_checks")
-STRIPPED = ("smtp_header_checks", "smtp_nested_header_checks")
+STRIPPED = ("smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header_checks")
 GENERIC = ("smtp_generic_maps", "lmtp_generic_maps")
 MILTERS = {"smtpd_milters": "smtpd", "non_smtpd_milters": "cleanup"}
 FIXED = {"enable_long_queue_ids": "yes", "smtpd_forbid_bare_newline": "yes"}

@@ -32,10 +32,12 @@ _SCAN = re.compile(
     r"(?P<space>[ \t\r\n]+)"
     r'|"(?P<quoted>(?:[^"\\]|\\.)*)"'
     r"|(?P<comment>\()"
+    # An encoded word is one word, even where it has a comma or colon that it should not.
+    r"|(?P<encoded>=\?[\w*.+:'-]+\?[bq]\?[^?\s<>\"()]*\?=(?=[\s<,;]|$))"
     r"|(?P<domain>\[[^\[\]\\]*\])"
     r"|(?P<special>[<>@,;:.])"
     r'|(?P<word>[^ \t\r\n()<>@,;:\\".\[\]]+)',
-    re.DOTALL,
+    re.DOTALL | re.IGNORECASE,
 )
 _COMMENT = re.compile(r"\\.|[()]", re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
@@ -83,6 +85,8 @@ def _tokens(field: str) -> Iterator[Token]:
             spaced = True
             continue
         text = match[kind or 0]
+        if kind == "encoded":
+            kind = "word"
         if kind == "quoted":
             text = _PAIR.sub(r"\1", text)
         yield Token(kind, text, spaced=spaced)  # type: ignore[arg-type]

@@ -88,15 +88,15 @@ def read(store: Store) -> Book:
 def read_book(connection: Connection) -> Book:
     """Read the revision that the connection's transaction sees."""
     rows = {kind: connection.execute(select(t)).mappings() for kind, t in tables.TABLES.items()}
-    carriers = connection.execute(select(tables.carrier)).tuples()
-    settings = connection.execute(select(tables.setting)).tuples()
+    carriers = connection.execute(select(tables.carrier)).all()
+    settings: Iterable[Any] = connection.execute(select(tables.setting)).all()
     return Book(
         revision=connection.scalar(select(tables.revision.c.number)) or 0,
         agencies={row["name"]: _record(Agency, row) for row in rows[Agency]},
         connectors={row["name"]: _record(Connector, row) for row in rows[Connector]},
         senders={row["key"]: Sender(**row) for row in rows[Sender]},
         carriers=frozenset((agency, connector) for agency, connector in carriers),
-        settings=dict(settings.all()),
+        settings=dict(settings),
     )
 
 
