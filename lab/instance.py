@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -264,6 +264,14 @@ class Instance:
             socket_path = self.queue_directory / "pointsman" / "milter.sock"
             wait_until(lambda: answers(socket_path), "the milter to listen")
 
+    def start_all(self) -> None:
+        """Start `pointsman run` and wait until all of it is at work."""
+        mark = self.log_size()
+        command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
+        self.daemons["all"] = subprocess.Popen([*command, "run"])
+        for name in ("milter", "agent"):
+            self.wait_for_log(rf"pointsman/{name}\[\d+\]: started", since=mark)
+
     def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> int:
         """Signal a program, wait for its end and return its status."""
         daemon = self.daemons.pop(name)
@@ -274,17 +282,14 @@ class Instance:
         """Stop everything."""
         for name in list(self.daemons):
             self.stop_daemon(name, signal.SIGKILL)
-        try:
-            self.postfix("postfix", "stop")
-        except RuntimeError:
-            return
-        wait_until(
-            lambda: (
-                not (self.queue_directory / "pid/master.pid").exists()
-                or not _alive(self.queue_directory / "pid/master.pid")
-            ),
-            "master to end",
-        )
+        with suppress(RuntimeError):  # it may be down already
+            self.halt()
+
+    def halt(self) -> None:
+        """Stop Postfix and wait for its end."""
+        self.postfix("postfix", "stop")
+        pid_file = self.queue_directory / "pid" / "master.pid"
+        wait_until(lambda: not _alive(pid_file), "master to end")
 
     # -- the log
 

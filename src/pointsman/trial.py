@@ -5,6 +5,7 @@ due, MAIL FROM, RSET. The library is aiosmtplib; each step reports its own time.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -183,6 +184,8 @@ async def _timed(name: str, work: Awaitable[str]) -> Step:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and (error.errno or 0) > 0:
+        return os.strerror(error.errno or 0)
     code = getattr(error, "code", None)
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     return " ".join(f"{code or ''} {text}".split())

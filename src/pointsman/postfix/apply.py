@@ -18,6 +18,7 @@ from pointsman.locks import locked
 from pointsman.postfix import files, probe, queue, surroundings, wiring
 from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.lane import Tables
+from pointsman.postfix.reload import reload
 from pointsman.postfix.render import Rendered, render
 from pointsman.routing import snapshot as snapshots
 from pointsman.routing.snapshot import Snapshot
@@ -26,11 +27,9 @@ from pointsman.store.database import Store
 
 RELOAD_INTERVAL = 2.0  # seconds between reloads, so that a burst of edits costs few
 # Without a reload, qmgr goes on with its last answer for the same sender and
-# recipient for up to 30 s (resolve_clnt.c); after one, until it has ended.
+# recipient for up to 30 s (resolve_clnt.c).
 QMGR_MEMORY = 35.0
-RELOADED_MEMORY = 3.0
 VERIFIERS = 4  # postmap commands at once
-LANE_START = 5.0  # seconds that master may take to open a new lane's socket
 
 
 class ApplyError(PointsmanError):
@@ -61,6 +60,12 @@ class Plan:
     stale_services: tuple[str, ...]
     parameters: Mapping[str, str | None]
     lanes: frozenset[str]  # connectors whose lane is new or other than before
+
+    @property
+    def reloads(self) -> bool:
+        """Whether more than the lmdb changes, which Postfix sees by itself."""
+        services = self.new_services or self.changed_services or self.stale_services
+        return bool(self.files or services or self.parameters)
 
     def describe(self) -> list[str]:
         """Name each change in words; no secret among them."""
@@ -162,7 +167,8 @@ class Applier:
             self._write_files({p: rest.pop(p) for p in plan.files if not _is_in_use(p)})
             self.instance.put_services(plan.new_services)
             self.instance.run("postfix", "check")
-            self._reload(plan.new_services, running=running)
+            if running:
+                reload(self.instance, (name.split("/")[0] for name in plan.new_services))
         if plan.senders:
             self._write_senders(plan.rendered.senders)
         edits = bool(rest or plan.changed_services or plan.stale_services or plan.parameters)
@@ -172,11 +178,13 @@ class Applier:
             self.instance.remove_services(plan.stale_services)
             self.instance.set_parameters(plan.parameters)
             self.instance.run("postfix", "check")
-        reload = edits or bool(plan.new_services and plan.senders)
-        if reload:
-            self._reload({}, running=running)
-        memory = RELOADED_MEMORY if reload else QMGR_MEMORY
-        self._write_snapshot(_remember(plan.rendered.snapshot, before, time.time(), memory))
+        fresh = False
+        if running and (edits or (plan.new_services and plan.senders)):
+            fresh = reload(self.instance)
+        after = plan.rendered.snapshot
+        if before is not None and not fresh:
+            after = replace(after, changed=_changed_keys(after, before, time.time()))
+        self._write_snapshot(after)
 
     def _write_files(self, texts: Mapping[Path, tuple[str, int]]) -> None:
         for path, (text, mode) in texts.items():
@@ -192,17 +200,9 @@ class Applier:
         if answer.removesuffix("\n") != expected:
             raise PostfixError(f"Postfix does not read the login of {path.name} as it was given")
 
-    def _reload(self, started: Mapping[str, str], *, running: bool) -> None:
-        if not running:
-            return
-        self.instance.run("postfix", "reload")
-        directory = Path(self.instance.parameters("queue_directory")["queue_directory"])
-        _wait_for(directory, [name.split("/")[0] for name in started])
-        probe.probe_smtpd(self.instance)
-
     def _wait_for_interval(self, plan: Plan) -> None:
         """Keep reloads apart, whoever asks for them: the CLI may apply beside the agent."""
-        if not plan.describe():
+        if not plan.reloads:
             return
         stamp = self.config.state_directory / "reload.stamp"
         if stamp.exists():
@@ -258,16 +258,6 @@ def _is_in_use(path: Path) -> bool:
     return path.parent.name in ("login", "ca") and path.exists()
 
 
-def _wait_for(queue_directory: Path, services: list[str]) -> None:
-    """Wait until master has opened the sockets of new services; it says nothing when it has."""
-    deadline = time.monotonic() + LANE_START
-    places = [queue_directory / folder for folder in ("private", "public")]
-    while missing := [s for s in services if not any((p / s).exists() for p in places)]:
-        if time.monotonic() > deadline:
-            raise PostfixError(f"master does not start {missing[0]}: see the mail log")
-        time.sleep(0.01)
-
-
 def _changed_lanes(
     before: Snapshot | None,
     after: Snapshot,
@@ -284,11 +274,9 @@ def _changed_lanes(
     )
 
 
-def _remember(after: Snapshot, before: Snapshot | None, now: float, memory: float) -> Snapshot:
-    """Note for how long qmgr may remember where the senders whose row changed went before."""
-    if before is None:
-        return after
+def _changed_keys(after: Snapshot, before: Snapshot, now: float) -> Mapping[str, float]:
+    """Keys whose row changed, with how long qmgr may remember the old one."""
     recent = {key: until for key, until in before.changed.items() if until > now}
     old, new = before.links, after.links
     keys = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    return replace(after, changed={**recent, **dict.fromkeys(keys, now + memory)})
+    return {**recent, **dict.fromkeys(keys, now + QMGR_MEMORY)}

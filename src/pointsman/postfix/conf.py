@@ -42,12 +42,16 @@ class Instance:
         result = self._run(program, arguments, stdin)
         if result.returncode != 0:
             words = " ".join((result.stderr or result.stdout).split())
-            raise PostfixError(f"{program} failed: {words or result.returncode}")
+            raise PostfixError(f"{program} {arguments[0]} failed: {words or 'see the mail log'}")
         return result.stdout
 
     def test(self, program: str, *arguments: str) -> bool:
         """Run a Postfix command and tell whether it succeeded."""
         return self._run(program, arguments, None).returncode == 0
+
+    def query(self, table: str, key: str) -> str:
+        """What a table answers to a key; '' if nothing."""
+        return self._run("postmap", ("-q", key, table), None).stdout.removesuffix("\n")
 
     def complaints(self, program: str, *arguments: str, stdin: str | None = None) -> str:
         """Run a Postfix command and return its warnings, which don't show in its status."""
@@ -110,14 +114,22 @@ class Instance:
         """Give a service of master.cf an `-o` of its own."""
         self.run("postconf", "-P", f"{service}/{option}={value}")
 
-    def running(self) -> bool:
-        """Whether the instance is up; `postfix status` would log each question."""
-        queue = Path(self.parameters("queue_directory")["queue_directory"])
+    def queue_directory(self) -> Path:
+        """Where the queue and the daemons' sockets are."""
+        return Path(self.parameters("queue_directory")["queue_directory"])
+
+    def master_pid(self) -> int | None:
+        """The master daemon, if it runs; `postfix status` would log each question."""
         try:
-            pid = int((queue / "pid" / "master.pid").read_text())
-            return Path(f"/proc/{pid}/comm").read_text().strip() == "master"
+            pid = int((self.queue_directory() / "pid" / "master.pid").read_text())
+            command = Path(f"/proc/{pid}/comm").read_text().strip()
         except (OSError, ValueError):
-            return False
+            return None
+        return pid if command == "master" else None
+
+    def running(self) -> bool:
+        """Whether the instance is up."""
+        return self.master_pid() is not None
 
 
 def _groups(items: Iterable[str]) -> Iterable[list[str]]:

@@ -155,7 +155,8 @@ def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
             yield spelling, snapshot.lanes[link.connector].destination
     for agency, connector in book.carriers:
         lane = snapshot.lanes.get(connector)
-        gone = f"retry:4.3.0 connector {connector} is gone"
+        why = "is not live" if connector in book.connectors else "is gone"
+        gone = f"retry:4.3.0 connector {connector} {why}"
         yield f"@{carrier_domain(agency, connector)}", lane.destination if lane else gone
     if book.null_sender:
         yield "<>", snapshot.lanes[book.null_sender].destination

@@ -11,9 +11,10 @@ from pathlib import Path
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
-from pointsman.postfix import probe, wiring
+from pointsman.postfix import wiring
 from pointsman.postfix.apply import Applier
 from pointsman.postfix.conf import Instance
+from pointsman.postfix.reload import reload
 from pointsman.postfix.render import CLEANUP
 from pointsman.store.book import Edit, editing
 from pointsman.store.database import Store
@@ -102,8 +103,7 @@ def _wire(instance: Instance, wanted: dict[str, str], say: Say) -> None:
             instance.set_service_option(wiring.PICKUP, "cleanup_service_name", CLEANUP)
         instance.run("postfix", "check")
         if instance.running():
-            instance.run("postfix", "reload")
-            probe.probe_smtpd(instance)
+            reload(instance)
     except (PointsmanError, OSError) as error:
         for path, data in before.items():
             path.write_bytes(data)

@@ -30,7 +30,7 @@ def is_outbound(snapshot: Snapshot, recipient: Recipient) -> bool:
         or not _is_default_host(snapshot, recipient, domain)
     ):
         return False
-    return not _is_hosted(snapshot, domain)
+    return not is_hosted(snapshot, domain)
 
 
 def is_lane(snapshot: Snapshot, mailer: str | None) -> bool:
@@ -54,7 +54,8 @@ def _is_default_host(snapshot: Snapshot, recipient: Recipient, domain: str) -> b
     return normal_domain(recipient.host) == normal_domain(expected)
 
 
-def _is_hosted(snapshot: Snapshot, domain: str) -> bool:
+def is_hosted(snapshot: Snapshot, domain: str) -> bool:
+    """Whether Postfix's lists, as far as they can be listed, name a domain."""
     around = snapshot.around
     if not domain or domain in around.hosted:
         return True
