@@ -212,6 +212,8 @@ def list_(
 ) -> None:
     """List the connectors."""
     book = read(ctx.store)
+    if agency:
+        book.agency(agency)
     used = {s.connector for s in book.senders.values() if agency in (None, s.agency)}
     found = [
         c

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from pointsman.errors import UsageError
-from pointsman.store.records import Setting, check_values, settings
+from pointsman.store.records import Setting, check_values, checked_password, settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -67,6 +67,8 @@ def _read(source: str, name: str, *, secret: bool) -> str:
         raise UsageError(f"--{name}-file {source}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"--{name}-file {source}: not UTF-8 text") from None
+    if not secret and not text.strip():
+        raise UsageError(f"--{name}-file {source}: it is empty")
     if not secret:
         return text
     line = text.removesuffix("\n").removesuffix("\r")
@@ -81,4 +83,5 @@ def ask_password() -> str:
     """Ask at a terminal, unseen."""
     if not sys.stdin.isatty():
         raise UsageError("--auth password needs --password-file FILE, or - for standard input")
-    return str(click.prompt("Password at the server", hide_input=True, confirmation_prompt=True))
+    typed = click.prompt("Password at the server", hide_input=True, confirmation_prompt=True)
+    return checked_password(str(typed))

@@ -17,7 +17,7 @@ _SECRETS = {name for name, (field, _) in settings(Connector).items() if field.se
 @click.option(
     "--limit",
     default=50,
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1_000_000),
     metavar="N",
     show_default=True,
     help="How many of the newest changes.",

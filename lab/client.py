@@ -106,3 +106,13 @@ def sendmail(
         check=True,
         capture_output=True,
     )
+
+
+def send_authenticated(
+    instance: Instance, sender: str, recipient: str, content: bytes, login: str, password: str
+) -> Reply:
+    """Hand one message to Postfix after a real SASL login."""
+    with smtplib.SMTP("127.0.0.1", instance.port, local_hostname="client.lab") as smtp:
+        smtp.ehlo()
+        smtp.login(login, password)
+        return transaction(smtp, sender, recipient, content)

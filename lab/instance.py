@@ -144,7 +144,6 @@ class Instance:
             "smtpd_authorized_xclient_hosts": "127.0.0.1",
             "smtpd_sasl_auth_enable": "yes",
             "smtpd_sasl_path": "smtpd",
-            "cyrus_sasl_config_path": str(self.folder / "sasl"),
             "smtpd_sasl_local_domain": "lab",
             "smtpd_relay_restrictions": (
                 "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
@@ -168,7 +167,7 @@ class Instance:
 
     def _write_sasl(self) -> None:
         """Real SASL logins for clients: Cyrus with a file of its own."""
-        folder = self.folder / "sasl"
+        folder = self.config_directory / "sasl"
         folder.mkdir()
         database = folder / "sasldb2"
         (folder / "smtpd.conf").write_text(
@@ -178,7 +177,7 @@ class Instance:
 
     def add_login(self, login: str, password: str) -> None:
         """Let a client log in to this Postfix."""
-        database = self.folder / "sasl" / "sasldb2"
+        database = self.config_directory / "sasl" / "sasldb2"
         subprocess.run(
             ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", "lab", login],
             input=password.encode(),

@@ -1,6 +1,7 @@
 """A next hop: a real SMTP server with TLS and AUTH that records what arrives."""
 
 import asyncio
+import logging
 import ssl
 import threading
 import warnings
@@ -15,6 +16,9 @@ from typing import Any
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+# It logs each session, and warnings about its own insides.
+logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
 
 class _Smtp(SMTP):

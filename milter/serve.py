@@ -37,4 +37,7 @@ def serve(config: Config) -> None:
     Milter.set_exception_policy(Milter.TEMPFAIL)
     os.umask(0o007)  # the folder's group, Postfix's, may connect
     logs.started(f"milter at {config.milter.socket}")
-    Milter.runmilter("pointsman", config.milter.socket, TIMEOUT)
+    try:
+        Milter.runmilter("pointsman", config.milter.socket, TIMEOUT)
+    except Milter.error as error:
+        raise PointsmanError(f"can't serve {config.milter.socket}: {error}") from None

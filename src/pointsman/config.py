@@ -96,21 +96,28 @@ def config_path(option: str | None) -> Path:
 
 def load(path: Path) -> Config:
     """Read and check the file; a missing one at the usual place means defaults."""
-    if not path.exists():
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_SIZE + 1)
+    except FileNotFoundError:
         if path == DEFAULT_PATH:
             return Config()
-        raise ConfigError(f"{path} does not exist: name the file with --config")
-    try:
-        raw = path.read_bytes()
+        raise ConfigError(f"{path} does not exist: name the file with --config") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     if len(raw) > MAX_SIZE:
         raise ConfigError(f"{path} is larger than {MAX_SIZE // 1024} KiB")
     try:
         data = yaml.load(raw, Loader=_StrictLoader)  # noqa: S506 - derived from SafeLoader
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path} is not valid YAML: {error.problem}{where}") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error.reason}") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return _checked(_record(Config, data or {}, f"{path}: ", {"path": path}))
+    return _checked(_record(Config, {} if data is None else data, f"{path}: ", {"path": path}))
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -154,7 +154,7 @@ class Trial:
         client = self._client
         if self.connector.tls == "may" and not client.get_transport_info("sslcontext"):
             raise aiosmtplib.SMTPException("no TLS here, and the password must not go in the clear")
-        if not client.supports_extension("auth"):
+        if not client.supported_auth_methods:
             raise aiosmtplib.SMTPException(
                 "the server offers no AUTH, and mail must not go without"
             )

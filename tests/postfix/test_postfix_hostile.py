@@ -96,6 +96,7 @@ def hostile(city, trap):
         "smtp_nested_header_checks": f"pcre:{folder}/evil.pcre",
         "smtp_body_checks": f"pcre:{folder}/evil.pcre",
         "smtp_quote_rfc821_envelope": "no",
+        "tls_append_default_CA": "yes",
         # Not stated by lanes, because they can't reach them: the table names the next hop.
         "relayhost": f"[127.0.0.1]:{trap.port}",
         "sender_dependent_relayhost_maps": f"static:[127.0.0.1]:{trap.port}",

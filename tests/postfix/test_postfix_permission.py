@@ -126,3 +126,19 @@ def test_disabled_connector_defers_new_mail_and_keeps_queued(own_city):
     assert [q["queue_id"] for q in city.postfix.queue()] == [reply.queue_id]
     city.cli("connector", "enable", "a")
     assert city.arrived("queued")[0].login == "court"
+
+
+@pytest.mark.parametrize("path", ["a.test!clerk", "clerk%a.test", "Clerk%A.Test"])
+def test_old_spellings_of_an_address(city, path):
+    """Postfix reads these as clerk@a.test, so that they need the same permission."""
+    reply = city.send(path, "x@b.test", f"{path} as B", login="b-app")
+    assert (reply.code, "<clerk@" in reply.text.lower()) == (550, True), reply
+    assert city.send(path, "clerk@a.test", f"{path} as A").code == 250
+    (received,) = city.arrived(f"{path} as A")
+    assert (received.login, received.sender.lower()) == ("court", "clerk@a.test")
+
+
+def test_carrier_in_an_old_spelling(city):
+    """A carrier that only Postfix's rewriting would complete is refused too."""
+    for path in ("a.a.pm.invalid!v=v.test", "v=v.test%a.a.pm.invalid"):
+        assert city.send(path, "x@b.test", "old carrier", login="b-app").code == 550

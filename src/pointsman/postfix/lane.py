@@ -105,6 +105,7 @@ def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
         "smtp_tls_per_site": "",
         "smtp_tls_CAfile": str(authority),
         "smtp_tls_CApath": "",
+        "tls_append_default_CA": "no",
         "smtp_tls_trust_anchor_file": "",
         "smtp_tls_secure_cert_match": "nexthop",
         "smtp_tls_verify_cert_match": "nexthop",

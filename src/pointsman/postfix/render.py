@@ -195,6 +195,8 @@ def _marker_checks(markers: Mapping[str, str]) -> str:
 
 def _requeue_checks(markers: Mapping[str, str], tokens: tuple[str, ...]) -> str:
     """`header_checks` of requeued mail, which passes no milter: the token proves the marker."""
+    if not tokens:
+        return ""
     known = f"({'|'.join(tokens)})"
     rules = [
         f"/^X-Pointsman-Lane: {known} {name}$/ FILTER {destination}"

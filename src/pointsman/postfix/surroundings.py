@@ -27,7 +27,7 @@ _OTHERS = (
     "sender_canonical_classes",
     "masquerade_classes",
 )
-_ITEMS = re.compile(r"\{[^}]*\}|[^\s,]+")
+_ITEMS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}])+")
 _MAX_KEYS = 100_000
 
 
@@ -120,8 +120,10 @@ def _add_transports(found: _Found, maps: "_Maps", value: str) -> None:
             found.unlisted.append("domains:transport_maps *")
         elif "@" in key:
             _add_address(found, key)
+        elif key.startswith("."):
+            found.parents.add(normal_domain(key[1:]))
         else:
-            found.parents.add(normal_domain(key.removeprefix(".")))
+            found.domains.add(normal_domain(key))
 
 
 def _add_address(found: _Found, key: str) -> None:
@@ -159,7 +161,7 @@ class _Maps:
         if kind == "texthash":
             return list(_first_words(Path(name)))[:_MAX_KEYS]
         if kind == "inline":
-            return re.findall(r"[{,]\s*\{?\s*([^\s={},]+)\s*=", item)
+            return re.findall(r"[{,]\s*([^\s={},]+)\s*=", item)
         if kind not in ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm"):
             return None
         try:

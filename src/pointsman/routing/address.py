@@ -20,6 +20,8 @@ _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
+_BLANK = " \t"
 _CARRIER = re.compile(rf"([a-z0-9-]+)\.([a-z0-9-]+)\.{re.escape(CARRIER_DOMAIN)}")
 _UNCARRIABLE_DOMAIN = re.compile(r'[=@"\\\s]')
 
@@ -61,9 +63,9 @@ def parse_path(path: str, myorigin: str = "") -> Address:
     Source routes are dropped, as Postfix does (RFC 5321 appendix C).
     Raises AddressError for unbalanced quotes.
     """
-    text = path.strip()
+    text = path.strip(_BLANK)
     if text.startswith("<") and text.endswith(">"):
-        text = text[1:-1].strip()
+        text = text[1:-1].strip(_BLANK)
     if not text:
         return NULL
     if text.startswith("@") and ":" in text:
@@ -74,7 +76,7 @@ def parse_path(path: str, myorigin: str = "") -> Address:
 def split_address(text: str, myorigin: str = "") -> Address:
     """Split at the last ``@`` outside quotes and take the quotes off."""
     local: list[str] = []
-    at = -1
+    at = bang = percent = -1
     end = 0
     for word in _WORD.finditer(text):
         if word.start() != end:
@@ -83,13 +85,24 @@ def split_address(text: str, myorigin: str = "") -> Address:
         quoted, escaped, plain = word.groups()
         if plain == "@":
             at = len(local)
+        elif plain == "!" and bang < 0:
+            bang = len(local)
+        elif plain == "%":
+            percent = len(local)
         local.append(_PAIR.sub(r"\1", quoted) if quoted is not None else escaped or plain)
     if end != len(text):
         raise AddressError(f"unbalanced quotes in {text!r}")
+    if at < 0 and bang >= 0:  # swap_bangpath, allow_percent_hack: rewrite.c does so first
+        return Address("".join(local[bang + 1 :]), _domain(local[:bang]))
+    if at < 0:
+        at = percent
     if at < 0:
         return Address("".join(local), myorigin)
-    domain = "".join(local[at + 1 :]).strip().removesuffix(".")
-    return Address("".join(local[:at]), domain)
+    return Address("".join(local[:at]), _domain(local[at + 1 :]))
+
+
+def _domain(words: list[str]) -> str:
+    return "".join(words).strip(_BLANK).rstrip(".")
 
 
 def quote_local(local: str) -> str:
@@ -102,19 +115,25 @@ def quote_local(local: str) -> str:
 
 def normal_local(local: str) -> str:
     """Fold case: no system in use tells ``Clerk`` from ``clerk``."""
-    return unicodedata.normalize("NFC", local).casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", local).casefold())
 
 
 @lru_cache(maxsize=65536)
 def normal_domain(domain: str) -> str:
     """Lower-case A-label form; what IDNA refuses stays as it is, and matches nothing."""
-    folded = domain.lower().removesuffix(".")
-    if folded.isascii():
-        return folded
+    folded = domain.lower()
+    if not folded.isascii():
+        folded = ".".join(map(_normal_label, _DOTS.split(folded)))
+    return folded.rstrip(".")
+
+
+def _normal_label(label: str) -> str:
+    if label.isascii():
+        return label
     try:
-        return idna.encode(folded, uts46=True).decode("ascii")
+        return idna.encode(label, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError):
-        return folded.casefold()
+        return label.casefold()
 
 
 def unicode_domain(domain: str) -> str:

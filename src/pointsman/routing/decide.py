@@ -20,7 +20,7 @@ from pointsman.routing.address import (
 from pointsman.routing.lanes import By, Client, Route, forbidden, route_of
 from pointsman.routing.mailbox import mailboxes
 from pointsman.routing.recipients import Recipient, is_outbound, may_be_aliased
-from pointsman.routing.snapshot import NONE, Snapshot
+from pointsman.routing.snapshot import NONE, POSTFIX, Snapshot
 
 MARKER = "X-Pointsman-Lane"
 
@@ -95,13 +95,14 @@ def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
     """Decide about a message at the end of its data; `now` in seconds since the epoch."""
     if any(_token(marker) in snapshot.tokens for marker in message.markers):
         return Decision(Refuse("550", "5.7.1", f"{MARKER} is not for you to write"))
+    outbound = [r for r in message.recipients if is_outbound(snapshot, r)]
     try:
         envelope = parse_path(message.envelope, snapshot.around.myorigin)
     except AddressError as error:
-        return Decision(Refuse("553", "5.1.7", f"Sender address: {error}"))
+        step = Refuse("553", "5.1.7", f"Sender address: {error}") if outbound else Leave("hosted")
+        return Decision(step, outbound=outbound)
     if is_carrier(envelope):
         return Decision(Refuse("550", "5.7.1", f"<{envelope}>: sender domain is reserved"))
-    outbound = [r for r in message.recipients if is_outbound(snapshot, r)]
     if not outbound:
         return Decision(Leave("hosted"))
     try:
@@ -116,7 +117,7 @@ def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
 
 def _token(marker: str) -> str:
     match = _TOKEN.match(marker)
-    return match[1] if match else ""
+    return match[1].lower() if match else ""
 
 
 def _authors(snapshot: Snapshot, message: Message) -> _Authors:
@@ -155,7 +156,7 @@ def _refusal(
     stranger = forbidden(snapshot, [*authors.mailboxes, envelope], message.client)
     if stranger is not None:
         return Refuse("550", "5.7.1", f"<{stranger}>: {message.client} may not send for it")
-    if route.connector == NONE:
+    if route.connector == NONE and not (envelope.null and snapshot.null_sender):
         sender = authors.decider or envelope
         return Refuse("550", "5.7.1", f"<{sender}> has no connector, and there is no default relay")
     lane = snapshot.lanes.get(route.connector)
@@ -197,7 +198,7 @@ def _table_agrees(
 ) -> bool:
     """Whether Postfix's own answer at RCPT is, and at delivery will be, the decision."""
     default = route.by == "default"
-    if snapshot.around.rewrites and not default:
+    if snapshot.around.rewrites and not (default and route.connector == POSTFIX):
         return False
     if _recently_changed(snapshot, envelope, now):
         return False
@@ -217,7 +218,7 @@ def _mark(
 ) -> Step:
     """The null sender can't be carried; where it can't be marked, the `<>` key serves."""
     if route.by == "default":
-        return Leave("default")
+        return Leave("null-sender" if snapshot.null_sender else "default")
     hazard = _filter_hazard(snapshot, message, outbound)
     if hazard:
         return Leave(f"null-sender-{hazard}")

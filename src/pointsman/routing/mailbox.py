@@ -25,7 +25,6 @@ class Token:
     kind: Kind
     text: str
     inner: tuple["Token", ...] = ()
-    spaced: bool = False
 
 
 _SCAN = re.compile(
@@ -72,7 +71,7 @@ def mailboxes(field: str) -> list[Address]:
 
 
 def _tokens(field: str) -> Iterator[Token]:
-    position, spaced = 0, False
+    position = 0
     while position < len(field):
         match = _SCAN.match(field, position)
         if match is None:
@@ -82,15 +81,13 @@ def _tokens(field: str) -> Iterator[Token]:
         if kind == "comment":
             position = _after_comment(field, position)
         if kind in ("space", "comment"):
-            spaced = True
             continue
         text = match[kind or 0]
         if kind == "encoded":
             kind = "word"
         if kind == "quoted":
             text = _PAIR.sub(r"\1", text)
-        yield Token(kind, text, spaced=spaced)  # type: ignore[arg-type]
-        spaced = False
+        yield Token(kind, text)  # type: ignore[arg-type]
 
 
 def _after_comment(field: str, position: int) -> int:
@@ -164,7 +161,10 @@ def _addr_spec(tokens: Sequence[Token]) -> Address:
         raise AddressError("a quoted domain")
     if not _dotted(local) or (ats and not _dotted(domain)):
         raise AddressError("not one address")
-    return Address(_text(local), _text(domain).removesuffix("."))
+    address = Address(_text(local), _text(domain).removesuffix("."))
+    if address.null:
+        raise AddressError("not one address")
+    return address
 
 
 def _dotted(tokens: Sequence[Token]) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pointsman.routing.address import AddressError, normal_domain, parse_path
+from pointsman.routing.address import AddressError, lookup_keys, normal_domain, parse_path
 from pointsman.routing.snapshot import POSTFIX, Snapshot
 
 
@@ -73,5 +73,4 @@ def may_be_aliased(snapshot: Snapshot, recipient: Recipient) -> bool:
         address = parse_path(recipient.address, snapshot.around.myorigin)
     except AddressError:
         return True
-    domain = normal_domain(address.domain)
-    return bool({address.key, f"@{domain}"} & snapshot.around.aliased)
+    return not snapshot.around.aliased.isdisjoint(lookup_keys(address))

@@ -132,7 +132,13 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse(text: str) -> Snapshot:
     """Read what `dump` wrote; ValueError for another format or a damaged file."""
-    data = json.loads(text)
+    try:
+        return _parse(json.loads(text))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a snapshot that this version reads: {error!r}") from None
+
+
+def _parse(data: Any) -> Snapshot:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError(f"not a snapshot of format {FORMAT}: run `pointsman apply`")
     around = data["around"]

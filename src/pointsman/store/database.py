@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from pointsman.config import Config
@@ -31,7 +31,10 @@ class Store:
         self.config = config
         self.secrets = Secrets(config.secret_key_file)
         self._url = _url(config)
-        self.engine = _engine(config.database)
+        try:
+            self.engine = _engine(config.database)
+        except (ArgumentError, ImportError) as error:
+            raise StoreError(f"{config.path}: database: {error}") from None
 
     @property
     def path(self) -> Path | None:
@@ -81,8 +84,19 @@ class Store:
         self._give_to_user()
 
     def _require_file(self) -> None:
-        if self.path is not None and not self.path.exists():
-            raise StoreError(f"there is no database at {self.path}: run `pointsman setup`")
+        if self.path is None:
+            return
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            raise StoreError(
+                f"there is no database at {self.path}: run `pointsman setup`"
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"the database {self.path} can't be used: {error.strerror}; run as root or as "
+                f"{self.config.user}"
+            ) from None
 
     def _give_to_user(self) -> None:
         """Leave SQLite's files to the account that the daemons run as."""
@@ -131,6 +145,8 @@ def _require_schema(connection: Connection) -> None:
     if not inspect(connection).has_table("alembic_version"):
         raise StoreError("the database is empty: run `pointsman setup`")
     found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if found is None:
+        raise StoreError("the database is empty: run `pointsman setup`")
     if found != SCHEMA:
         newer = str(found) > SCHEMA
         raise StoreError(
@@ -155,6 +171,6 @@ def _sentences(store: Store) -> Iterator[None]:
             raise StoreError(
                 f"the database {url} is read-only for you: run as root or as {user}"
             ) from None
-        if isinstance(error, OperationalError) or "not a database" in reason:
+        if isinstance(error, OperationalError) or type(error) is DatabaseError:
             raise StoreError(f"the database {url} can't be used: {reason}") from None
         raise

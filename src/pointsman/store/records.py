@@ -15,12 +15,22 @@ from typing import Any
 from cryptography import x509
 
 from pointsman.errors import UsageError
-from pointsman.routing.address import AddressError, normal_domain, normal_local, split_address
+from pointsman.routing.address import (
+    Address,
+    AddressError,
+    is_carrier,
+    normal_domain,
+    normal_local,
+    split_address,
+)
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
-_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_-]{1,63})*", re.IGNORECASE | re.ASCII
+)
 _LITERAL = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\\.')
 _UNKEEPABLE = re.compile(r"[\x00\r\n]")
 
 TLS_MODES = ("none", "may", "starttls", "tls")
@@ -101,9 +111,12 @@ def split_host(text: str) -> tuple[str, int | None]:
 def checked_network(text: str) -> str:
     """Accept an address or CIDR network, host bits clear."""
     try:
-        return str(ip_network(text))
+        network = ip_network(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is not a network: {error}") from None
+    if getattr(network.network_address, "ipv4_mapped", None):
+        raise UsageError(f"{text!r}: write an IPv4 network as such, clients are compared that way")
+    return str(network)
 
 
 def checked_sender(text: str) -> str:
@@ -116,6 +129,8 @@ def checked_sender(text: str) -> str:
     except AddressError:
         raise bad from None
     domain = normal_domain(address.domain.removeprefix("."))
+    if is_carrier(Address("", domain)) or "@" in _QUOTED.sub("", text.rpartition("@")[0]):
+        raise bad
     subdomains = address.domain.startswith(".")
     if not _HOST.fullmatch(domain) or (subdomains and address.local) or _spaced(address.local):
         raise bad
@@ -135,7 +150,7 @@ def checked_text(text: str) -> str:
 
 def checked_username(text: str) -> str:
     """Accept a login that Postfix's ``user:password`` can hold (before 3.9, no colon)."""
-    if ":" in text or not text or _UNKEEPABLE.search(text):
+    if ":" in text or not text.strip() or text[0] == " " or _UNKEEPABLE.search(text):
         raise UsageError("a user name can't be empty or hold ':', NUL or a line break")
     return checked_text(text)
 

@@ -27,7 +27,7 @@ class Secrets:
         """Decrypt under whichever key fits."""
         try:
             return self._keys().decrypt(sealed).decode()
-        except InvalidToken:
+        except (InvalidToken, ValueError):
             raise KeyFileError(
                 f"no key in {self.path} opens the stored secrets: restore the key file they "
                 "were sealed with"

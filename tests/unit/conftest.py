@@ -1,0 +1,90 @@
+"""The unit ring: no Postfix, no network, milliseconds a test."""
+
+import shutil
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pointsman.config import Config
+from pointsman.routing.snapshot import Agency, Lane, Link, Snapshot, Surroundings
+from pointsman.store.database import Store
+from pointsman.store.secrets import create_key_file
+
+# The machine may be busy: a slow example is no failure.
+settings.register_profile(
+    "unit", deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unit")
+
+
+@pytest.fixture(scope="session")
+def town():
+    """Agencies a (login, networks) and b (login); lanes in every state; links of every kind."""
+    return Snapshot(
+        revision=7,
+        tokens=("0" * 31 + "a", "0" * 31 + "b"),
+        agencies={
+            "default": Agency("default", any_client=True),
+            "a": Agency(
+                "a",
+                frozenset({"a-app", "shared-app"}),
+                (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")),
+            ),
+            "b": Agency("b", frozenset({"b-app", "shared-app"})),
+            "open": Agency("open", any_client=True),
+        },
+        lanes={
+            "a": Lane("a", "[h1.test]:587"),
+            "b": Lane("b", "[h2.test]:587"),
+            "tax": Lane("tax", "[h3.test]:465"),
+            "off": Lane("off", "[h4.test]:25", live=False),
+            "own": Lane("own", "[h5.test]:587", align=True),
+        },
+        links={
+            "clerk@a.test": Link("a", "a"),
+            "clerk+vip@a.test": Link("a", "tax"),
+            "@a.test": Link("a", "a"),
+            "@.a.test": Link("a", "tax"),
+            "@xn--bcher-kva.test": Link("a", "a"),
+            "@b.test": Link("b", "b"),
+            "@open.test": Link("open", "a"),
+            "@off.test": Link("open", "off"),
+            "@own.test": Link("open", "own"),
+        },
+        around=Surroundings(
+            myorigin="mx.test",
+            hosted=frozenset({"mx.test", "town.test"}),
+            hosted_parents=frozenset({"relay.test"}),
+            aliased=frozenset({"boss@ext.test", "@aliased.test"}),
+            foreign=frozenset({"pm-fax"}),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A database as `pointsman setup` leaves it, made once: migrations take their time."""
+    folder = tmp_path_factory.mktemp("database")
+    store = Store(Config(database=f"sqlite:///{folder}/pm.db", secret_key_file=folder / "key"))
+    store.create()
+    return folder / "pm.db"
+
+
+@pytest.fixture
+def config(tmp_path, empty_database):
+    """A configuration of its own, with a key file and a fresh database."""
+    shutil.copy(empty_database, tmp_path / "pm.db")
+    create_key_file(tmp_path / "secret.key")
+    return Config(
+        database=f"sqlite:///{tmp_path}/pm.db",
+        secret_key_file=tmp_path / "secret.key",
+        state_directory=tmp_path,
+        user="nobody",
+    )
+
+
+@pytest.fixture
+def store(config):
+    """Its database."""
+    return Store(config)
