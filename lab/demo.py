@@ -38,7 +38,8 @@ connector default city-relay
 connector list
 """
 
-LOGINS = {"court-app@lab": "open sesame", "police-app@lab": "hands up", "tax-app@lab": "pay here"}
+LOGINS = {"court-app": "open sesame", "police-app": "hands up", "tax-app": "pay here"}
+REALM = "@lab"  # Cyrus SASL completes a login so, and so does Postfix tell the milter
 
 
 @dataclass(frozen=True)
@@ -56,33 +57,33 @@ class Row:
 
 
 ROWS = [
-    Row("plain", "clerk@court.example", "clerk@court.example", "court-app@lab",
+    Row("plain", "clerk@court.example", "clerk@court.example", "court-app",
         "pm-court-smtp", "table", "shared", "court"),
-    Row("same server, other login", "desk@police.example", "desk@police.example", "police-app@lab",
+    Row("same server, other login", "desk@police.example", "desk@police.example", "police-app",
         "pm-police-smtp", "table", "shared", "police"),
-    Row("implicit TLS", "office@tax.example", "office@tax.example", "tax-app@lab",
+    Row("implicit TLS", "office@tax.example", "office@tax.example", "tax-app",
         "pm-tax-smtp", "table", "tax", "tax"),
-    Row("mailing tool (VERP)", "clerk@court.example", "v+7=x@vendor.example", "court-app@lab",
+    Row("mailing tool (VERP)", "clerk@court.example", "v+7=x@vendor.example", "court-app",
         "pm-court-smtp", "carrier", "shared", "court"),
-    Row("quoted envelope", "desk@police.example", '"a b"@vendor.example', "police-app@lab",
+    Row("quoted envelope", "desk@police.example", '"a b"@vendor.example', "police-app",
         "pm-police-smtp", "carrier", "shared", "police"),
-    Row("null sender", "clerk@court.example", "<>", "court-app@lab",
+    Row("null sender", "clerk@court.example", "<>", "court-app",
         "pm-court-smtp", "marker", "shared", "court"),
-    Row("null sender, tax", "office@tax.example", "<>", "tax-app@lab",
+    Row("null sender, tax", "office@tax.example", "<>", "tax-app",
         "pm-tax-smtp", "marker", "tax", "tax"),
-    Row("address before domain", "fees@court.example", "fees@court.example", "tax-app@lab",
+    Row("address before domain", "fees@court.example", "fees@court.example", "tax-app",
         "pm-tax-smtp", "table", "tax", "tax"),
-    Row("a subdomain", "x@north.tax.example", "x@north.tax.example", "tax-app@lab",
+    Row("a subdomain", "x@north.tax.example", "x@north.tax.example", "tax-app",
         "pm-tax-smtp", "carrier", "tax", "tax"),
-    Row("envelope alone", "news@other.example", "clerk@court.example", "court-app@lab",
+    Row("envelope alone", "news@other.example", "clerk@court.example", "court-app",
         "pm-court-smtp", "table", "shared", "court"),
     Row("sendmail(1), www-data", "clerk@court.example", "", "",
         "pm-court-smtp", "carrier", "shared", "court"),
     Row("sendmail(1), null sender", "clerk@court.example", "<>", "",
         "pm-court-smtp", "marker", "shared", "court"),
-    Row("nobody's", "someone@other.example", "v@vendor.example", "court-app@lab",
+    Row("nobody's", "someone@other.example", "v@vendor.example", "court-app",
         "pm-city-relay", "default", "default", ""),
-    Row("police writes court's From", "clerk@court.example", "desk@police.example", "police-app@lab",
+    Row("police writes court's From", "clerk@court.example", "desk@police.example", "police-app",
         "refused", "refused", "", ""),
     Row("police writes court's envelope", "desk@police.example", "clerk@court.example",
         "police-app", "refused", "refused", "", ""),
@@ -107,17 +108,17 @@ def main() -> int:
         show_log(city)
     right = sum(result[-1] == "ok" for result in results)
     click.echo(tabulate(results, headers=HEADERS, tablefmt="simple", disable_numparse=True))
+    seconds = time.monotonic() - start
     click.echo(
-        f"-- {right} of {len(ROWS)} messages took their lane; {time.monotonic() - start:.0f} s; "
+        f"-- {right} of {len(ROWS)} rows are right, in {seconds:.0f} s; nothing is left running"
     )
-    click.echo("-- everything that was started has been stopped")
     return 0 if right == len(ROWS) else 1
 
 
 def furnish(city: City) -> None:
     """Do what an admin does, and show it."""
     for login, password in LOGINS.items():
-        city.postfix.add_login(login.removesuffix("@lab"), password)
+        city.postfix.add_login(login, password)
     values = {
         "court": shlex.join(city.connector_options("shared", "court")),
         "police": shlex.join(city.connector_options("shared", "police")),
@@ -158,7 +159,7 @@ def submit(city: City, row: Row, subject: str) -> str:
     if row.login:
         client.send_authenticated(
             city.postfix, row.envelope, "someone@example.net", content,
-            row.login, LOGINS[row.login],
+            row.login + REALM, LOGINS[row.login],
         )  # fmt: skip
     else:
         options = ["-f", row.envelope] if row.envelope else []

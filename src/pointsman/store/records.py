@@ -26,9 +26,7 @@ from pointsman.routing.address import (
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
-_HOST = re.compile(
-    r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_-]{1,63})*", re.IGNORECASE | re.ASCII
-)
+_HOST = re.compile(r"(?=.{1,253}$)\w[\w-]{0,62}(\.[\w-]{1,63})*", re.ASCII)
 _LITERAL = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\\.')
 _UNKEEPABLE = re.compile(r"[\x00\r\n]")
