@@ -111,8 +111,12 @@ def sendmail(
 def send_authenticated(
     instance: Instance, sender: str, recipient: str, content: bytes, login: str, password: str
 ) -> Reply:
-    """Hand one message to Postfix after a real SASL login."""
-    with smtplib.SMTP("127.0.0.1", instance.port, local_hostname="client.lab") as smtp:
+    """Hand one message to Postfix after a real SASL login, from a host of its own.
+
+    Mail from sendmail(1) shows 127.0.0.1 to the milter: this is another client.
+    """
+    host, own = "127.0.0.1", ("127.0.0.2", 0)
+    with smtplib.SMTP(host, instance.port, "client.lab", source_address=own) as smtp:
         smtp.ehlo()
         smtp.login(login, password)
         return transaction(smtp, sender, recipient, content)

@@ -19,7 +19,7 @@ from lab.city import City, built
 from lab.instance import wait_until
 
 COMMANDS = """
-agency add court --login court-app@lab --network 127.0.0.0/8
+agency add court --login court-app@lab --network 127.0.0.1
 agency add police --login police-app@lab
 agency add tax --login tax-app@lab
 connector add court-smtp {court}

@@ -99,8 +99,8 @@ def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
     try:
         envelope = parse_path(message.envelope, snapshot.around.myorigin)
     except AddressError as error:
-        refusal = Refuse("553", "5.1.7", f"Sender address: {error}")
-        return Decision(refusal if outbound else Leave("hosted"), outbound=outbound)
+        unreadable = Refuse("553", "5.1.7", f"Sender address: {error}")
+        return Decision(unreadable if outbound else Leave("hosted"), outbound=outbound)
     if is_carrier(envelope):
         return Decision(Refuse("550", "5.7.1", f"<{envelope}>: sender domain is reserved"))
     if not outbound:
