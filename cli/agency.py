@@ -39,11 +39,11 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
 
 @agency.command("set")
 @click.argument("name")
-@options_of(Agency)
+@options_of(Agency, changing=True)
 @if_revision_option
 @pass_context
 def set_(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -> None:
-    """Change an agency; a list that is given replaces the old one.
+    """Change an agency; a list that is given replaces the old one, "" empties it.
 
     \b
     pointsman agency set court --login court-app --login court-batch
@@ -68,8 +68,8 @@ def remove(ctx: Context, name: str, if_revision: int | None) -> None:
         linked = [s.key for s in edit.book.senders.values() if s.agency == name]
         if linked:
             raise PointsmanError(
-                f"agency {name} still has {len(linked)} senders, {linked[0]} among them: "
-                "unlink them first"
+                f"agency {name} still has {show.counted(len(linked), 'sender')}, {linked[0]} among "
+                "them: unlink them first"
             )
         edit.remove(old)
 
@@ -91,7 +91,7 @@ def list_(ctx: Context, *, as_json: bool) -> None:
             for a in agencies
         ),
         ("AGENCY", "SENDERS", "LOGINS", "NETWORKS", "ANY CLIENT", "DESCRIPTION"),
-        "agency" if len(agencies) == 1 else "agencie",
+        "agency",
     )
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from pointsman.cli import show
 from pointsman.cli.context import Context, pass_context
 from pointsman.store.book import editing
 
@@ -20,7 +21,7 @@ def apply(ctx: Context, *, dry_run: bool, rotate_token: bool) -> None:
         plan = applier.plan()
         for change in plan.describe():
             click.echo(change)
-        click.echo(f"-- {len(plan.describe())} changes, none made")
+        click.echo(f"-- {show.counted(len(plan.describe()), 'change')}, none made")
         return
     if rotate_token:
         with editing(ctx.store) as edit:
@@ -28,9 +29,11 @@ def apply(ctx: Context, *, dry_run: bool, rotate_token: bool) -> None:
     report = applier.apply()
     for change in report.changes:
         click.echo(change)
-    click.echo(f"-- revision {report.revision} applied, {len(report.changes)} changes")
+    click.echo(
+        f"-- revision {report.revision} applied, {show.counted(len(report.changes), 'change')}"
+    )
     if report.moved:
-        click.echo(f"-- {report.moved} queued messages sent on")
+        click.echo(f"-- {show.counted(report.moved, 'queued message')} sent on")
     if not report.running:
         click.echo("Postfix is not running: what was applied counts when it starts", err=True)
     elif not report.milter:

@@ -20,7 +20,7 @@ from pointsman.store.records import (
 )
 
 untested_option = click.option(
-    "--untested", is_flag=True, help="Do it without a test; history shows who did."
+    "--untested", is_flag=True, help="Skip the test; history shows who did."
 )
 
 
@@ -65,7 +65,7 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
 
 @connector.command("set")
 @click.argument("name")
-@options_of(Connector)
+@options_of(Connector, changing=True)
 @untested_option
 @if_revision_option
 @pass_context
@@ -73,6 +73,8 @@ def set_(
     ctx: Context, /, name: str, if_revision: int | None, *, untested: bool, **arguments: Any
 ) -> None:
     """Change a connector; a live one is tried first, and changes only if that works.
+
+    What is not given stays; "" takes a value away.
 
     \b
     pointsman connector set court-smtp --password-file ./new.pw
@@ -156,8 +158,8 @@ def remove(ctx: Context, name: str, if_revision: int | None) -> None:
         linked = edit.book.links_to(name)
         if linked:
             raise PointsmanError(
-                f"connector {name} still has {len(linked)} senders, {linked[0].key} among them: "
-                "link them elsewhere or unlink them first"
+                f"connector {name} still has {show.counted(len(linked), 'sender')}, "
+                f"{linked[0].key} among them: link them elsewhere or unlink them first"
             )
         edit.remove(old)
 
@@ -174,7 +176,8 @@ def remove(ctx: Context, name: str, if_revision: int | None) -> None:
 def default(ctx: Context, name: str, if_revision: int | None, *, null_sender: bool) -> None:
     """Name the connector of mail that no sender link matches.
 
-    `postfix` is what this Postfix did before Pointsman; `none` refuses such mail.
+    `postfix` is what this Postfix did before Pointsman; `none` refuses such mail. With
+    --null-sender, both end what was set.
     """
     with ctx.edit(if_revision) as edit:
         if name not in (POSTFIX, NONE) and edit.book.connector(name).state != "live":

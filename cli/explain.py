@@ -1,7 +1,7 @@
 """`pointsman explain`: which way a message would take, and why, without sending one."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -23,7 +23,7 @@ from pointsman.routing.decide import (
     lane_taken,
 )
 from pointsman.routing.lanes import Client
-from pointsman.routing.recipients import Recipient
+from pointsman.routing.recipients import Recipient, is_outbound
 from pointsman.routing.snapshot import NONE, POSTFIX, Snapshot
 
 
@@ -40,12 +40,20 @@ class Question:
 
 @click.command()
 @click.option(
-    "--from", "sender", metavar="ADDRESS", default="", help="The envelope sender; none: <>."
+    "--from",
+    "sender",
+    metavar="ADDRESS",
+    default="",
+    help="The envelope sender; left out, the null sender <>.",
 )
 @click.option("--header-from", metavar="TEXT", help="The From field.")
 @click.option("--header-sender", metavar="TEXT", help="The Sender field.")
 @click.option(
-    "--to", "recipients", metavar="ADDRESS", multiple=True, help="A recipient; repeatable."
+    "--to",
+    "recipients",
+    metavar="ADDRESS",
+    multiple=True,
+    help="A recipient; repeatable. [default: someone@example.net]",
 )
 @click.option("--login", metavar="NAME", default="", help="The client's SASL login.")
 @click.option("--client", metavar="IP", help="The client's address.")
@@ -53,6 +61,8 @@ class Question:
 @pass_context
 def explain(ctx: Context, /, *, as_json: bool, **question: Any) -> None:
     """Explain which lane a message takes, why, and what Postfix's own tables say.
+
+    Give --from, --header-from or both. Nothing is sent.
 
     \b
     pointsman explain --from bounce@vendor.example --header-from clerk@court.example \\
@@ -66,7 +76,7 @@ def explain(ctx: Context, /, *, as_json: bool, **question: Any) -> None:
         raise PointsmanError(f"nothing is applied yet: run pointsman apply ({error})") from None
     answers = _answers(applier, applied, asked)
     newest = applier.plan().rendered.snapshot
-    planned = decide(newest, _message(applier, newest, asked), time.time())
+    planned = decide(newest, _planned(applier, applied, asked), time.time())
     if newest.revision != applied.revision and _short(newest, planned) != answers["decision"]:
         answers["not applied yet"] = (
             f"revision {newest.revision} decides otherwise: {_short(newest, planned)}"
@@ -107,6 +117,15 @@ def _message(applier: Applier, snapshot: Snapshot, asked: Question) -> Message:
         froms=[asked.header_from] if asked.header_from is not None else [],
         senders=[asked.header_sender] if asked.header_sender is not None else [],
     )
+
+
+def _planned(applier: Applier, applied: Snapshot, asked: Question) -> Message:
+    """The question to a revision that Postfix does not know yet: it can't be asked."""
+    message = _message(applier, applied, asked)
+    outbound = [is_outbound(applied, recipient) for recipient in message.recipients]
+    paths = zip(asked.recipients, outbound, strict=True)
+    recipients = [Recipient(p) if leaves else Recipient(p, "hosted", "") for p, leaves in paths]
+    return replace(message, recipients=recipients)
 
 
 def _answers(applier: Applier, snapshot: Snapshot, asked: Question) -> dict[str, Any]:

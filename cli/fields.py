@@ -13,18 +13,18 @@ from pointsman.store.records import Setting, check_values, checked_password, set
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def options_of(record: type) -> Callable[[_F], _F]:
-    """Give a command one option for each declared field."""
+def options_of(record: type, *, changing: bool = False) -> Callable[[_F], _F]:
+    """Give a command one option for each declared field; `changing` ones have no default."""
 
     def decorate(command: _F) -> _F:
         for name, (field, default) in reversed(settings(record).items()):
-            command = _option(name, field, default)(command)
+            command = _option(name, field, default, changing=changing)(command)
         return command
 
     return decorate
 
 
-def _option(name: str, field: Setting, default: Any) -> Callable[[_F], _F]:
+def _option(name: str, field: Setting, default: Any, *, changing: bool) -> Callable[[_F], _F]:
     dashed = name.replace("_", "-")
     if isinstance(default, bool):
         return click.option(f"--{dashed}/--no-{dashed}", name, default=None, help=field.help)
@@ -36,7 +36,7 @@ def _option(name: str, field: Setting, default: Any) -> Callable[[_F], _F]:
     if field.file:
         return click.option(f"--{dashed}-file", name, metavar="FILE", help=field.help)
     kind = click.Choice(list(field.choices)) if field.choices else None
-    text = f"{field.help} [default: {default}]" if default else field.help
+    text = f"{field.help} [default: {default}]" if default and not changing else field.help
     return click.option(f"--{dashed}", name, type=kind, metavar=field.metavar, help=text)
 
 

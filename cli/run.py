@@ -17,7 +17,10 @@ PROGRAMS = ("milter", "agent")
 @click.argument("program", required=False, type=click.Choice(PROGRAMS))
 @pass_context
 def run(ctx: Context, program: str | None) -> None:
-    """Run a daemon in the foreground; without a name, all of them."""
+    """Run a daemon in the foreground; without a name, all of them.
+
+    The milter decides about each message. The agent, as root, brings changes to Postfix.
+    """
     if program == "milter":
         from pointsman.milter.serve import serve  # noqa: PLC0415 - only this one needs pymilter
 

@@ -27,7 +27,13 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], noun: str) -> N
     lines = [[_cell(value) for value in row] for row in rows]
     if lines:
         click.echo(tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True))
-    click.echo(f"-- {len(lines)} {noun if len(lines) == 1 else noun + 's'}")
+    click.echo(f"-- {counted(len(lines), noun)}")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words: 1 agency, 2 agencies."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _cell(value: Any) -> str:

@@ -137,7 +137,10 @@ class City:
 
 @contextmanager
 def built(
-    parameters: Mapping[str, str] | None = None, daemons: Sequence[str] = ("milter", "agent")
+    parameters: Mapping[str, str] | None = None,
+    daemons: Sequence[str] = ("milter", "agent"),
+    *,
+    chroot: bool = False,
 ) -> Iterator[City]:
     """A city from nothing, and nothing left of it afterwards."""
     folder = new_folder()
@@ -148,6 +151,8 @@ def built(
         default = city.add_hop("default")
         relay = {"relayhost": f"[127.0.0.1]:{default.port}"}
         city.postfix.create({**relay, **(parameters or {})})
+        if chroot:
+            city.postfix.chroot("smtpd", "cleanup")
         city.postfix.start()
         city.postfix.cli("setup")
         for name in daemons:

@@ -212,6 +212,14 @@ class Instance:
         """Make Postfix read its configuration again."""
         self.postfix("postfix", "reload")
 
+    def chroot(self, *daemons: str) -> None:
+        """Confine daemons to the queue directory, as Debian does."""
+        for entry in self.postfix("postconf", "-F", "*/*/command").splitlines():
+            name, _, command = entry.partition("=")
+            if command.strip() in daemons:
+                service = name.strip().removesuffix("/command")
+                self.postfix("postconf", "-F", f"{service}/chroot=y")
+
     def start(self) -> None:
         """Start Postfix and wait until it greets."""
         self.postfix("postfix", "start")
@@ -280,7 +288,8 @@ class Instance:
     def stop(self) -> None:
         """Stop everything."""
         for name in list(self.daemons):
-            self.stop_daemon(name, signal.SIGKILL)
+            # `pointsman run` must get the chance to end its own children.
+            self.stop_daemon(name, signal.SIGTERM if name == "all" else signal.SIGKILL)
         with suppress(RuntimeError):  # it may be down already
             self.halt()
 

@@ -72,6 +72,7 @@ class NextHop:
     delay: float = 0.0
     answer: Callable[[Envelope], str] | None = None
     port: int = 0
+    host: str = "127.0.0.1"
     received: list[Received] = field(default_factory=list)
     attempts: list[tuple[str, str]] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -98,7 +99,7 @@ class NextHop:
         self._thread.start()
         tls = context if self.implicit_tls else None
         opened = asyncio.run_coroutine_threadsafe(
-            self._loop.create_server(session, "127.0.0.1", self.port, ssl=tls, backlog=500),
+            self._loop.create_server(session, self.host, self.port, ssl=tls, backlog=500),
             self._loop,
         )
         self._server = opened.result()

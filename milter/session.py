@@ -98,6 +98,7 @@ class Session(Milter.Base):
             markers=self._markers,
         )
         if snapshot is None:
+            logs.not_configured(queue_id)
             return self._refuse(_NO_SNAPSHOT)
         decision = decide(snapshot, message, time.time())
         logs.decided(queue_id, snapshot, message, decision)

@@ -162,7 +162,7 @@ def _checked(config: Config) -> Config:
     socket = config.milter.socket
     if not socket.startswith("unix:/"):
         raise ConfigError(
-            f"{where}milter.socket: {socket!r} should be unix:/path; TCP costs a factor of ten"
+            f"{where}milter.socket: {socket!r} should be unix:/path; TCP is far slower"
         )
     if "://" not in config.database:
         raise ConfigError(f"{where}database: not an SQLAlchemy URL such as sqlite:////path")

@@ -85,8 +85,16 @@ def _quoted(value: str) -> str:
 
 def failed(queue_id: str, error: BaseException) -> None:
     """Log a fault of our own, with its traceback on the same line."""
-    trace = " | ".join(line.strip() for line in traceback.format_exception(error))
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    trace = " | ".join(line.strip() for line in lines)
     _LOG.error("%s: error=internal, %s", queue_id, plain(trace, 4000))
+
+
+def not_configured(queue_id: str) -> None:
+    """Log a message that came before the first apply."""
+    _LOG.warning(
+        '%s: way=deferred, reply="451 4.3.0 not configured yet: run pointsman apply"', queue_id
+    )
 
 
 def snapshot_loaded(snapshot: Snapshot) -> None:

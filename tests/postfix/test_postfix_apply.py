@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.city import built
+from lab.client import message, sendmail
 from lab.instance import answers
 
 
@@ -213,3 +214,13 @@ def test_run_starts_all_and_stops_all(still_city):
     city.postfix.wait_for_revision(revision)
     assert city.postfix.stop_daemon("all") == 0
     assert not answers(city.postfix.queue_directory / "pointsman" / "milter.sock")
+
+
+def test_chrooted_cleanup_reaches_the_milter():
+    """Debian chroots cleanup: sendmail(1) mail, which passes ours, must find the milter too."""
+    with built(daemons=(), chroot=True) as city:
+        city.postfix.start_daemon("milter")
+        sendmail(city.postfix, ["x@ext.test"], message("x@other.test", "from a chroot"))
+        assert city.arrived("from a chroot")[0].server == "default"
+        assert city.send("x@other.test", "x@other.test", "by SMTP").code == 250
+        assert city.arrived("by SMTP")[0].server == "default"

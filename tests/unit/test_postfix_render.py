@@ -66,6 +66,7 @@ def rendered(book=BOOK, **original):
             if len(sealed) < 30
             else sealed.removeprefix("sealed-")
         ),
+        "n",
         CHECKS,
         {"default_transport": None, **original},
     )

@@ -131,6 +131,7 @@ class Applier:
             around,
             self.tables,
             self.store.secrets.unseal,
+            wiring.cleanup_chroot(self.instance),
             wiring.admin_checks(self.instance),
             original,
         )

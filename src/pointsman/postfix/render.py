@@ -75,13 +75,14 @@ def render(
     around: Surroundings,
     tables: Tables,
     unseal: Callable[[str], str],
+    cleanup_chroot: str,
     checks: Mapping[str, str],
     original: Mapping[str, str | None],
 ) -> Rendered:
     """Render one revision.
 
-    `checks` are the admin's own header_checks, which cleanup for requeued mail must
-    keep; `original` is what main.cf said before setup.
+    `cleanup_chroot` is as in master.cf; `checks` are the admin's own header_checks, which
+    cleanup for requeued mail must keep; `original` is what main.cf said before setup.
     """
     connectors = [c for c in book.connectors.values() if c.state != "new"]
     tokens = tuple(unseal(token) for token in book.sealed_tokens)
@@ -108,7 +109,7 @@ def render(
         },
         services={
             **{f"pm-{c.name}/unix": lane_entry(c, tables) for c in connectors if c.state == "live"},
-            f"{CLEANUP}/unix": _cleanup_entry(tables, checks),
+            f"{CLEANUP}/unix": _cleanup_entry(tables, cleanup_chroot, checks),
         },
         parameters={"default_transport": _default_transport(snapshot, original)},
         snapshot=snapshot,
@@ -205,10 +206,10 @@ def _requeue_checks(markers: Mapping[str, str], tokens: tuple[str, ...]) -> str:
     return "\n".join([*rules, f"/^X-Pointsman-Lane: {known} / HOLD connector is gone", ""])
 
 
-def _cleanup_entry(tables: Tables, checks: Mapping[str, str]) -> str:
+def _cleanup_entry(tables: Tables, chroot: str, checks: Mapping[str, str]) -> str:
     """The cleanup service behind pickup: our rules first, then the admin's own."""
     return service_entry(
-        f"{CLEANUP} unix n - n - 0 cleanup",
+        f"{CLEANUP} unix n - {chroot} - 0 cleanup",
         {
             "header_checks": spell_list(tables.pcre("requeue"), checks["header_checks"]),
             "nested_header_checks": checks["nested_header_checks"],

@@ -4,6 +4,7 @@ contrib/postfix/README.md explains each of them; a test compares the two.
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 from pointsman.config import Config
@@ -22,7 +23,12 @@ MILTERS = {"smtpd_milters": "smtpd", "non_smtpd_milters": "cleanup"}
 FIXED = {"enable_long_queue_ids": "yes", "smtpd_forbid_bare_newline": "yes"}
 
 # Postfix's own limits would keep a client waiting for minutes when we hang.
-MILTER_LIMITS = "connect_timeout=5s, command_timeout=10s, default_action=tempfail"
+MILTER_LIMITS = (
+    "connect_timeout=5s, command_timeout=10s, content_timeout=10s, default_action=tempfail"
+)
+
+
+_ITEM = re.compile(r"\{[^}]*\}|[^\s,{}]+")
 
 
 class NotSetUpError(PointsmanError):
@@ -44,11 +50,17 @@ def parameters(config: Config, instance: Instance) -> dict[str, str]:
         **{name: milter(config, instance, daemon) for name, daemon in MILTERS.items()},
     }
     now = instance.parameters(*first, *last, expand=False)
+    ours = (str(tables.folder), config.milter_socket.name)
     return {
-        **{n: now[n] if item in now[n] else spell_list(item, now[n]) for n, item in first.items()},
-        **{n: now[n] if item in now[n] else spell_list(now[n], item) for n, item in last.items()},
+        **{n: spell_list(item, *_others(now[n], ours)) for n, item in first.items()},
+        **{n: spell_list(*_others(now[n], ours), item) for n, item in last.items()},
         **FIXED,
     }
+
+
+def _others(value: str, ours: tuple[str, ...]) -> list[str]:
+    """The items of a list that an earlier setup has not put there."""
+    return [item for item in _ITEM.findall(value) if not any(mark in item for mark in ours)]
 
 
 def milter(config: Config, instance: Instance, daemon: str) -> str:
@@ -64,6 +76,11 @@ def milter(config: Config, instance: Instance, daemon: str) -> str:
 def admin_checks(instance: Instance) -> dict[str, str]:
     """The header checks that requeued mail passed before, and still must."""
     return instance.parameters("header_checks", "nested_header_checks", "mime_header_checks")
+
+
+def cleanup_chroot(instance: Instance) -> str:
+    """Whether cleanup is chrooted, `y`, `n` or `-`: ours must see the milter where it does."""
+    return instance.services()["cleanup/unix"].split()[4]
 
 
 def pickup_is_wired(instance: Instance) -> bool:
@@ -87,5 +104,6 @@ def original(config: Config) -> dict[str, str | None]:
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError):
-        raise NotSetUpError(f"{config.path} is not set up yet: run `pointsman setup`") from None
+        where = config.postfix.config_directory
+        raise NotSetUpError(f"{where} is not set up yet: run `pointsman setup`") from None
     return dict(data)

@@ -206,15 +206,15 @@ class Connector:
     )
     tls: str = setting(
         "starttls",
-        "none; may: if offered; starttls: required and verified; tls: from the first byte, "
-        "and verified.",
+        "Encryption. none: never; may: if the server offers it; starttls: required, and the "
+        "certificate verified; tls: the same from the first byte.",
         choices=TLS_MODES,
     )
     auth: str = setting("none", "How to log in to the server.", choices=("none", "password"))
     username: str = setting("", "The login at the server.", check=checked_username)
     password: str = setting(
         "",
-        "A file with the password on its first line, or - for standard input.",
+        "A file that holds the password and no more, or - for standard input.",
         check=checked_password,
         secret=True,
         file=True,
@@ -227,7 +227,7 @@ class Connector:
     )
     envelope: str = setting(
         "keep",
-        "keep the envelope sender, or align it with the From address where a provider "
+        "Keep the envelope sender, or align it with the From address where a provider "
         "accepts only its own.",
         choices=("keep", "align"),
     )

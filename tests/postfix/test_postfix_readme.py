@@ -1,0 +1,16 @@
+"""The README's commands, word for word, on a machine where its host names exist."""
+
+import subprocess
+import sys
+
+from lab.readme import ROOT, commands
+
+
+def test_readme_commands():
+    """Each command of `Use it` works as printed, and mail then takes the ways set up."""
+    assert len(commands()) >= 10
+    result = subprocess.run(
+        [sys.executable, "-m", "lab.readme"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "certificate verified" in result.stdout
