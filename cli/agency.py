@@ -10,7 +10,8 @@ from pointsman.cli.context import Context, if_revision_option, json_option, pass
 from pointsman.cli.fields import given, options_of
 from pointsman.errors import PointsmanError
 from pointsman.store.book import read
-from pointsman.store.records import RESERVED_AGENCIES, Agency, check_agency, checked_name
+from pointsman.store.checks import checked_name
+from pointsman.store.records import RESERVED_AGENCIES, Agency, check_agency
 
 
 @click.group()

@@ -12,12 +12,8 @@ from pointsman.cli.trying import try_connector
 from pointsman.errors import PointsmanError
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.book import Book, StaleError, read
-from pointsman.store.records import (
-    RESERVED_CONNECTORS,
-    Connector,
-    check_connector,
-    checked_name,
-)
+from pointsman.store.checks import checked_name
+from pointsman.store.records import RESERVED_CONNECTORS, Connector, check_connector
 
 untested_option = click.option(
     "--untested", is_flag=True, help="Skip the test; history shows who did."

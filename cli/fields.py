@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from pointsman.errors import UsageError
-from pointsman.store.records import Setting, check_values, checked_password, settings
+from pointsman.store.checks import checked_password
+from pointsman.store.records import Setting, check_values, settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

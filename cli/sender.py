@@ -10,7 +10,8 @@ from pointsman.cli import show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.errors import UsageError
 from pointsman.store.book import NotFoundError, read
-from pointsman.store.records import Sender, checked_sender
+from pointsman.store.checks import checked_sender
+from pointsman.store.records import Sender
 
 MAX_FILE = 64 * 1024 * 1024
 

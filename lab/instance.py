@@ -21,35 +21,8 @@ from pathlib import Path
 import yaml
 from click.testing import CliRunner
 
+from lab.settings import MASTER_CF, main_cf, pointsman_yaml
 from pointsman.cli.main import cli
-
-MASTER_CF = """\
-{port} inet n - n - - smtpd
-pickup unix n - n 1 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-virtual unix - n n - - virtual
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
 
 
 def free_port() -> int:
@@ -107,63 +80,14 @@ class Instance:
         (self.folder / "spool").chmod(0o1777)
         self.log_file.touch()
         self.log_file.chmod(0o666)  # postlogd and every program of ours append to it
-        lines = {**self._parameters(), **(parameters or {})}
-        main_cf = "".join(f"{name} = {value}\n" for name, value in lines.items())
-        (self.config_directory / "main.cf").write_text(main_cf)
+        lines = {**main_cf(self), **(parameters or {})}
+        text = "".join(f"{name} = {value}\n" for name, value in lines.items())
+        (self.config_directory / "main.cf").write_text(text)
         (self.config_directory / "master.cf").write_text(MASTER_CF.format(port=self.port))
         (self.folder / "aliases").write_text("")
         self._write_sasl()
         self.postfix("postalias", f"lmdb:{self.folder / 'aliases'}")
-        self.config_file.write_text(yaml.safe_dump(self._settings()))
-
-    def _parameters(self) -> dict[str, str]:
-        return {
-            "compatibility_level": "3.6",
-            "queue_directory": str(self.queue_directory),
-            "data_directory": str(self.folder / "data"),
-            "command_directory": "/usr/sbin",
-            "daemon_directory": "/usr/lib/postfix/sbin",
-            "meta_directory": "/etc/postfix",
-            "shlib_directory": "/usr/lib/postfix",
-            "maillog_file": str(self.log_file),
-            "maillog_file_prefixes": str(self.folder),
-            "syslog_name": "postfix",
-            "myhostname": self.hostname,
-            "mydestination": "localhost, $myhostname",
-            "mynetworks": "127.0.0.0/8, 192.0.2.0/24",
-            "inet_interfaces": "127.0.0.1",
-            "inet_protocols": "ipv4",
-            "default_database_type": "lmdb",
-            "alias_maps": f"lmdb:{self.folder / 'aliases'}",
-            "alias_database": f"lmdb:{self.folder / 'aliases'}",
-            "mail_spool_directory": f"{self.folder}/spool/",
-            "local_recipient_maps": "",
-            "smtpd_peername_lookup": "no",
-            "smtpd_client_connection_count_limit": "0",
-            "in_flow_delay": "0",
-            "smtpd_authorized_xclient_hosts": "127.0.0.1",
-            "smtpd_sasl_auth_enable": "yes",
-            "smtpd_sasl_path": "smtpd",
-            "smtpd_sasl_local_domain": "lab",
-            "smtpd_relay_restrictions": (
-                "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination"
-            ),
-            # The From as the client wrote it: Postfix would complete and mend it first.
-            "local_header_rewrite_clients": "",
-            "recipient_delimiter": "+",
-            "smtp_host_lookup": "native",
-            "minimal_backoff_time": "300s",
-        }
-
-    def _settings(self) -> dict[str, object]:
-        return {
-            "database": f"sqlite:///{self.folder / 'db' / 'pointsman.db'}",
-            "secret_key_file": str(self.folder / "secret.key"),
-            "state_directory": str(self.state_directory),
-            "log": str(self.log_file),
-            "postfix": {"config_directory": str(self.config_directory)},
-            "milter": {"socket": f"unix:{self.queue_directory}/pointsman/milter.sock"},
-        }
+        self.config_file.write_text(yaml.safe_dump(pointsman_yaml(self)))
 
     def _write_sasl(self) -> None:
         """Real SASL logins for clients: Cyrus with a file of its own."""

@@ -11,7 +11,8 @@ from lab.instance import free_port
 from lab.nexthop import NextHop
 from pointsman.errors import UsageError
 from pointsman.postfix.lane import Tables, parameters
-from pointsman.store.records import Connector, checked_password, checked_username
+from pointsman.store.checks import checked_password, checked_username
+from pointsman.store.records import Connector
 
 FOREIGN = "[127.0.0.1]:9"
 

@@ -18,7 +18,8 @@ from pointsman.postfix.lane import (
     nexthop,
     parameters,
 )
-from pointsman.store.records import TLS_MODES, Connector, checked_password, checked_username
+from pointsman.store.checks import checked_password, checked_username
+from pointsman.store.records import TLS_MODES, Connector
 
 TABLES = Tables(Path("/etc/postfix/pointsman"))
 NONE = Connector("a", host="smtp.a.test:2525", tls="starttls")

@@ -14,7 +14,8 @@ from pointsman.routing.address import parse_path, split_address
 from pointsman.routing.lanes import find_link
 from pointsman.routing.snapshot import Lane, Surroundings, dump, parse
 from pointsman.store.book import Book
-from pointsman.store.records import Agency, Connector, Sender, checked_sender
+from pointsman.store.checks import checked_sender
+from pointsman.store.records import Agency, Connector, Sender
 
 TABLES = Tables(Path("/etc/postfix/pointsman"))
 CHECKS = {

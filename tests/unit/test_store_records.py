@@ -15,6 +15,17 @@ from hypothesis import strategies as st
 
 from pointsman.errors import UsageError
 from pointsman.routing.address import Address, lookup_keys, split_address
+from pointsman.store.checks import (
+    checked_certificates,
+    checked_host,
+    checked_name,
+    checked_network,
+    checked_password,
+    checked_sender,
+    checked_text,
+    checked_username,
+    split_host,
+)
 from pointsman.store.records import (
     DEFAULT_PORTS,
     RESERVED_AGENCIES,
@@ -25,16 +36,7 @@ from pointsman.store.records import (
     check_agency,
     check_connector,
     check_values,
-    checked_certificates,
-    checked_host,
-    checked_name,
-    checked_network,
-    checked_password,
-    checked_sender,
-    checked_text,
-    checked_username,
     settings,
-    split_host,
 )
 
 
