@@ -5,6 +5,7 @@ The lines go where Postfix's own go, so that one grep tells the whole story.
 
 import logging
 import os
+import re
 import socket
 import sys
 import traceback
@@ -15,6 +16,7 @@ from pointsman.routing.decide import Decision, Message, Refuse, lane_taken
 from pointsman.routing.snapshot import Snapshot
 
 _LOG = logging.getLogger("pointsman")
+_DELIMITER = re.compile(r'[ ,"]')
 _LONGEST = 256  # characters of one value
 
 # Record attributes that we never print, and that cost a look at the calling thread,
@@ -51,7 +53,7 @@ def _handler(name: str, where: str) -> logging.Handler:
 
 def plain(text: str, longest: int = _LONGEST) -> str:
     """Printable text on one line: nobody writes a log line of their own through ours."""
-    shown = "".join(c if c.isprintable() else "?" for c in text)
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
@@ -77,7 +79,7 @@ def decided(queue_id: str, snapshot: Snapshot, message: Message, decision: Decis
 
 
 def _quoted(value: str) -> str:
-    if not any(c in value for c in ' ,"'):
+    if not _DELIMITER.search(value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -184,8 +184,8 @@ async def _timed(name: str, work: Awaitable[str]) -> Step:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and (error.errno or 0) > 0:
-        return os.strerror(error.errno or 0)
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno:
+        return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
     code = getattr(error, "code", None)
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     return " ".join(f"{code or ''} {text}".split())

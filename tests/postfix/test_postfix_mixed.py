@@ -42,16 +42,18 @@ def wire(city: City) -> None:
     )
 
 
-def settle_surroundings(city: City, **expected) -> None:
-    """Wait until the agent has taken up what main.cf says now."""
+def edit_main_cf(city: City, expected: dict, **parameters) -> None:
+    """Edit main.cf as an admin would, and wait until agent and milter have taken it up."""
+    mark = city.postfix.log_size()
     path = city.postfix.state_directory / "snapshot.json"
+    city.postfix.set(**parameters)
 
     def known() -> bool:
         around = json.loads(path.read_text())["around"]
         return all(around[name] == value for name, value in expected.items())
 
     wait_until(known, f"the snapshot to have {expected}")
-    city.settle()
+    city.postfix.wait_for_log(r"pointsman/milter\[\d+\]: snapshot revision", since=mark)
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +151,7 @@ def test_hosted_mail_is_left_alone(city):
 )
 def test_always_bcc_stays_home(city, sender, way, server):
     """The archive gets its copy, and the agency's server does not."""
-    city.postfix.set(always_bcc="www-data@localhost")
-    settle_surroundings(city, copies=True)
+    edit_main_cf(city, {"copies": True}, always_bcc="www-data@localhost")
     before = len(list(city.postfix.spool("www-data")))
     reply = city.send(sender, "clerk@a.test", f"bcc {way}")
     ways(city, reply.queue_id)
@@ -158,8 +159,7 @@ def test_always_bcc_stays_home(city, sender, way, server):
     assert (received.server, received.recipients) == (server, ("someone@example.net",))
     assert len(list(city.postfix.spool("www-data"))) == before + 1
     assert f"way={way}" in city.decision(reply.queue_id)
-    city.postfix.set(always_bcc="")
-    settle_surroundings(city, copies=False)
+    edit_main_cf(city, {"copies": False}, always_bcc="")
 
 
 def test_aliased_outbound_recipient_is_never_filtered(city):
@@ -167,8 +167,8 @@ def test_aliased_outbound_recipient_is_never_filtered(city):
     table = city.postfix.folder / "valias"
     table.write_text(table.read_text() + "boss@ext.test root@localhost\n")
     city.postfix.postfix("postmap", f"lmdb:{table}")
-    city.postfix.set(delay_warning_time="1h")  # any edit: the agent looks at the maps again
-    settle_surroundings(city, aliased=["boss@ext.test"])
+    # Any edit of main.cf: the agent looks at the maps again.
+    edit_main_cf(city, {"aliased": ["boss@ext.test"]}, delay_warning_time="1h")
     reply = city.send("<>", "clerk@a.test", "aliased", "boss@ext.test")
     assert ways(city, reply.queue_id) == {"root@localhost": "postfix"}
     assert "way=null-sender-aliased" in city.decision(reply.queue_id)

@@ -188,7 +188,7 @@ def test_what_is_written_properly_is_read_back(people):
     addresses = [Address(local, host) for _, local, host in people]
     names = [name.replace("\\", r"\\").replace('"', r"\"") for name, _, _ in people]
     field = ",\r\n ".join(f'"{n}" <{a}>' for n, a in zip(names, addresses, strict=True))
-    assert addresses == mailboxes(field)
+    assert addresses == list(mailboxes(field))
 
 
 def seconds(field):

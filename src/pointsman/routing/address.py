@@ -19,6 +19,7 @@ _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\\(.)|([^"\\])', re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _DOT_ATOM = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_SIMPLE = re.compile(r"[A-Za-z0-9._+=-]+@[A-Za-z0-9.-]*[A-Za-z0-9]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _BLANK = " \t"
@@ -57,6 +58,7 @@ class Address:
 NULL = Address("", "")
 
 
+@lru_cache(maxsize=4096)
 def parse_path(path: str, myorigin: str = "") -> Address:
     """Read an SMTP path, ``<a@b>`` or ``a@b``; a bare name gets ``myorigin``.
 
@@ -75,6 +77,13 @@ def parse_path(path: str, myorigin: str = "") -> Address:
 
 def split_address(text: str, myorigin: str = "") -> Address:
     """Split at the last ``@`` outside quotes and take the quotes off."""
+    if _SIMPLE.fullmatch(text):
+        plain_local, _, plain_domain = text.rpartition("@")
+        return Address(plain_local, plain_domain)
+    return _split_words(text, myorigin)
+
+
+def _split_words(text: str, myorigin: str) -> Address:
     local: list[str] = []
     at = bang = percent = -1
     end = 0
@@ -146,8 +155,13 @@ def unicode_domain(domain: str) -> str:
         return domain
 
 
-def lookup_keys(address: Address) -> Iterator[str]:
-    """Yield the keys under which a link may stand, the most precise one first."""
+@lru_cache(maxsize=4096)
+def lookup_keys(address: Address) -> tuple[str, ...]:
+    """The keys under which a link may stand, the most precise one first."""
+    return tuple(_lookup_keys(address))
+
+
+def _lookup_keys(address: Address) -> Iterator[str]:
     local, domain = normal_local(address.local), normal_domain(address.domain)
     yield f"{local}@{domain}"
     base, plus, _ = local.partition("+")

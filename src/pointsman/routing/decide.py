@@ -138,7 +138,7 @@ def _authors(snapshot: Snapshot, message: Message) -> _Authors:
     return _Authors(found, found[0])
 
 
-def _one_field(name: str, fields: Sequence[str]) -> list[Address]:
+def _one_field(name: str, fields: Sequence[str]) -> Sequence[Address]:
     if len(fields) > 1:
         raise AddressError(f"More than one {name} field")
     try:

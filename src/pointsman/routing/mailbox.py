@@ -8,12 +8,14 @@ decoded, so a name that looks like an address is only a name.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pointsman.routing.address import Address, AddressError
 
 # pymilter cuts a field at 59,993 characters: beyond this we may not see it all.
 MAX_FIELD = 59_000
+REMEMBERED = 256
 
 Kind = Literal["word", "quoted", "domain", "special", "angle"]
 
@@ -42,13 +44,18 @@ _COMMENT = re.compile(r"\\.|[()]", re.DOTALL)
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
-def mailboxes(field: str) -> list[Address]:
+def mailboxes(field: str) -> tuple[Address, ...]:
     """Read a mailbox list, groups included; an empty group has no mailbox.
 
     Raises AddressError where the field is too long or not well formed.
     """
     if len(field) > MAX_FIELD:
         raise AddressError(f"longer than {MAX_FIELD:,} characters")
+    # Most mail has a From that was seen before; long ones would fill the memory.
+    return _remembered(field) if len(field) < REMEMBERED else _mailboxes(field)
+
+
+def _mailboxes(field: str) -> tuple[Address, ...]:
     found: list[Address] = []
     item: list[Token] = []
     in_group = False
@@ -67,7 +74,10 @@ def mailboxes(field: str) -> list[Address]:
             raise AddressError(f"misplaced {token.text!r}")
     if in_group:
         raise AddressError("a group without its ';'")
-    return found + _item(item)
+    return tuple(found + _item(item))
+
+
+_remembered = lru_cache(maxsize=4096)(_mailboxes)
 
 
 def _tokens(field: str) -> Iterator[Token]:

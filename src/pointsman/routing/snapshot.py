@@ -7,6 +7,7 @@ than Postfix does. It holds no password; the marker's tokens are in it, hence 06
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,7 @@ def load(path: Path) -> Snapshot:
     return parse(path.read_text(encoding="utf-8"))
 
 
+@lru_cache(maxsize=4096)
 def client_ip(text: str | None) -> IPv4Address | IPv6Address | None:
     """The client's address, an IPv4-mapped one as IPv4; None for what is not one."""
     try:
