@@ -21,7 +21,8 @@ class Size:
     passwords: bool = False
 
     def __str__(self) -> str:
-        return f"{self.connectors:,} connectors, {self.links:,} links"
+        logins = ", each with a login" if self.passwords else ""
+        return f"{self.connectors:,} connectors{logins}, {self.links:,} links"
 
 
 SMALL, LARGE = Size(10, 100), Size(1_000, 100_000)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
+    tempfile.tempdir = options.folder
     folder = new_folder()
     try:
         with sink() as port:
@@ -51,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--messages", type=int, default=4000, metavar="N", help="in each run")
     parser.add_argument(
         "--only", action="append", choices=PARTS, help="run only this part; repeatable"
+    )
+    parser.add_argument(
+        "--folder",
+        metavar="DIR",
+        help="where the queue lies: /dev/shm shows the CPU's share alone (default: %(default)s)",
+        default=tempfile.gettempdir(),
     )
     parser.add_argument(
         "--no-write", dest="write", action="store_false", help=f"leave {RESULTS.name} as it is"

@@ -43,6 +43,7 @@ class Trial:
     helo: str
     sender: str
     _smtp: aiosmtplib.SMTP | None = field(default=None, repr=False)
+    _transport: Any = field(default=None, repr=False)
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield each step as it is done; the first that fails is the last."""
@@ -52,8 +53,15 @@ class Trial:
                 if not step.ok:
                     return
         finally:
-            if self._smtp is not None:
-                self._smtp.close()
+            await self._close()
+
+    async def _close(self) -> None:
+        """Drop the connection now: a TLS one would wait for the server's farewell."""
+        if self._smtp is not None:
+            self._smtp.close()
+        if self._transport is not None:
+            self._transport.abort()
+            await asyncio.sleep(0)
 
     async def _steps(self) -> AsyncIterator[Step]:
         host, port = self.connector.address
@@ -114,6 +122,7 @@ class Trial:
             sock=connected,
         )
         response = await self._smtp.connect()
+        self._transport = self._smtp.transport
         return self._tls_facts() if implicit else _answer(response)
 
     async def _ehlo(self) -> str:
@@ -128,6 +137,7 @@ class Trial:
         await self._client.starttls(
             server_hostname=self.connector.address[0], tls_context=self._context()
         )
+        self._transport = self._client.transport
         return self._tls_facts()
 
     def _context(self) -> ssl.SSLContext:
