@@ -117,10 +117,10 @@ def test_parameters_are_set_or_dropped(scripted, values, expected):
 def test_many_services_go_in_groups(scripted):
     """2,000 entries would not fit on one command line."""
     instance, calls, _ = scripted
-    names = [f"pm-{n}/unix" for n in range(250)]
+    names = [f"pm-{n}/unix" for n in range(1000)]
     instance.put_services(dict.fromkeys(names, "entry"))
     instance.remove_services(names)
-    assert [len(call) - 2 for call in calls] == [100, 100, 50] * 2
+    assert [len(call) - 2 for call in calls] == [400, 400, 200] * 2
     assert [a.partition("=")[0] for call in calls[:3] for a in call[2:]] == names
     assert [a for call in calls[3:] for a in call[2:]] == names
 
@@ -167,3 +167,15 @@ def test_instance_without_a_master_is_not_running(scripted, tmp_path, content):
         (tmp_path / "pid").mkdir()
         (tmp_path / "pid" / "master.pid").write_text(content)
     assert not instance.running()
+
+
+def test_postconf_is_asked_again_once_a_file_changed(tmp_path):
+    """An answer counts as long as main.cf and master.cf are the files it was about."""
+    main, master = tmp_path / "main.cf", tmp_path / "master.cf"
+    main.write_text("myorigin = one.test\n")
+    master.write_text("")
+    instance = Instance(tmp_path)
+    asked = [instance.parameters("myorigin")["myorigin"] for _ in range(2)]
+    main.write_text("myorigin = another.test\n")
+    asked.append(instance.parameters("myorigin")["myorigin"])
+    assert asked == ["one.test", "one.test", "another.test"]
