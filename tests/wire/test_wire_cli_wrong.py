@@ -531,7 +531,7 @@ def test_number_beyond_the_databases(admin):
 def test_connector_that_does_not_answer(admin, monkeypatch, arguments):
     """Status 1 and the step that failed; it is neither enabled nor changed."""
     for name in ("fresh", "stopped", "smtp"):
-        admin.do("connector", "set", name, "--host", "127.0.0.1:1", "--untested")
+        admin.do("connector", "set", name, "--host", "localhost:1", "--untested")
     monkeypatch.setattr(Instance, "parameters", lambda *_: {"myhostname": "mx.test"})
     before = admin.dump()
     result = admin.run("connector", *arguments)

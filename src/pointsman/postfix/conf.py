@@ -84,7 +84,10 @@ class Instance:
 
     def _postconf(self, *arguments: str) -> str:
         """Ask once, until a file changes: with 1,000 lanes each answer takes half a second."""
-        stamps = [path.stat() for path in (self.main_cf, self.master_cf)]
+        try:
+            stamps = [path.stat() for path in (self.main_cf, self.master_cf)]
+        except OSError as error:
+            raise PostfixError(f"{error.filename}: {error.strerror}") from None
         key = (arguments, *((s.st_mtime_ns, s.st_ino, s.st_size) for s in stamps))
         if key not in self._answers:
             for old in [known for known in self._answers if known[1:] != key[1:]]:
