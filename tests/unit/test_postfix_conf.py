@@ -1,5 +1,6 @@
 """How main.cf and master.cf are spelled, and what a failing Postfix command says."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -115,14 +116,29 @@ def test_parameters_are_set_or_dropped(scripted, values, expected):
 
 
 def test_many_services_go_in_groups(scripted):
-    """2,000 entries would not fit on one command line."""
+    """No more on one command line than Linux takes, and all of it in order."""
     instance, calls, _ = scripted
-    names = [f"pm-{n}/unix" for n in range(1000)]
-    instance.put_services(dict.fromkeys(names, "entry"))
+    names = [f"pm-{n}/unix" for n in range(3000)]
+    instance.put_services(dict.fromkeys(names, "e" * 3000))
     instance.remove_services(names)
-    assert [len(call) - 2 for call in calls] == [400, 400, 200] * 2
-    assert [a.partition("=")[0] for call in calls[:3] for a in call[2:]] == names
-    assert [a for call in calls[3:] for a in call[2:]] == names
+    assert len(calls) == 3
+    assert all(sum(map(len, call)) < 6_000_000 for call in calls)
+    assert [a.partition("=")[0] for call in calls[:2] for a in call[2:]] == names
+    assert list(calls[2][2:]) == names
+
+
+def test_a_thousand_lanes_fit_on_one_command_line(tmp_path):
+    """A real command of 3 MB; the limit is as before afterwards."""
+    (tmp_path / "main.cf").touch()
+    (tmp_path / "master.cf").touch()
+    before = resource.getrlimit(resource.RLIMIT_STACK)
+    entries = {
+        f"pm-{n}/unix": f"pm-{n} unix - - n - 5 smtp" + " -o a=" + "b" * 3000 for n in range(1000)
+    }
+    instance = Instance(tmp_path)
+    instance.put_services(entries)
+    assert instance.services() == entries
+    assert resource.getrlimit(resource.RLIMIT_STACK) == before
 
 
 def test_missing_command_is_a_sentence(tmp_path):

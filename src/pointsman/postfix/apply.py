@@ -167,7 +167,7 @@ class Applier:
         if plan.new_services:
             self._write_files({p: rest.pop(p) for p in plan.files if not _is_in_use(p)})
             self.instance.put_services(plan.new_services)
-            self.instance.run("postfix", "check")
+            self._read_back(plan.new_services, {})
             if running:
                 reload(self.instance, (name.split("/")[0] for name in plan.new_services))
         if plan.senders:
@@ -178,7 +178,7 @@ class Applier:
             self.instance.put_services(plan.changed_services)
             self.instance.remove_services(plan.stale_services)
             self.instance.set_parameters(plan.parameters)
-            self.instance.run("postfix", "check")
+            self._read_back(plan.rendered.services, plan.rendered.parameters)
         fresh = False
         if running and (edits or (plan.new_services and plan.senders)):
             fresh = reload(self.instance)
@@ -186,6 +186,18 @@ class Applier:
         if before is not None and not fresh:
             after = replace(after, changed=_changed_keys(after, before, time.time()))
         self._write_snapshot(after)
+
+    def _read_back(self, services: Mapping[str, str], parameters: Mapping[str, str | None]) -> None:
+        """Ask Postfix for what it was just told.
+
+        `postfix check` looks at nothing that we change, and asks so many questions that
+        it takes 10 s with 1,000 lanes.
+        """
+        entries, explicit = self.instance.services(), self.instance.explicit()
+        wrong = [n for n, entry in services.items() if entries.get(n) != entry]
+        wrong += [n for n, value in parameters.items() if explicit.get(n) != value]
+        if wrong:
+            raise PostfixError(f"postconf does not show {wrong[0]} as it was written")
 
     def _write_files(self, texts: Mapping[Path, tuple[str, int]]) -> None:
         for path, (text, mode) in texts.items():
