@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from pointsman.errors import PointsmanError
 from pointsman.routing.snapshot import POSTFIX
@@ -87,21 +87,22 @@ def read(store: Store) -> Book:
 
 def read_book(connection: Connection) -> Book:
     """Read the revision that the connection's transaction sees."""
-    rows = {kind: connection.execute(select(t)).mappings() for kind, t in tables.TABLES.items()}
+    rows = {kind: connection.execute(select(t)) for kind, t in tables.TABLES.items()}
     carriers = connection.execute(select(tables.carrier)).all()
     settings: Iterable[Any] = connection.execute(select(tables.setting)).all()
     return Book(
         revision=connection.scalar(select(tables.revision.c.number)) or 0,
-        agencies={row["name"]: _record(Agency, row) for row in rows[Agency]},
-        connectors={row["name"]: _record(Connector, row) for row in rows[Connector]},
-        senders={row["key"]: Sender(**row) for row in rows[Sender]},
+        agencies={row.name: _record(Agency, row) for row in rows[Agency]},
+        connectors={row.name: _record(Connector, row) for row in rows[Connector]},
+        # By position, as the table's columns are the fields in order: there may be 100,000.
+        senders={row[0]: Sender(*row) for row in rows[Sender]},
         carriers=frozenset((agency, connector) for agency, connector in carriers),
         settings=dict(settings),
     )
 
 
-def _record(kind: type[_T], row: RowMapping) -> _T:
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+def _record(kind: type[_T], row: Row[Any]) -> _T:
+    return kind(*(tuple(v) if isinstance(v, list) else v for v in row))
 
 
 class Edit:
