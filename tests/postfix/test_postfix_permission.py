@@ -120,6 +120,7 @@ def test_disabled_connector_defers_new_mail_and_keeps_queued(own_city):
         assert (refused.code, refused.text) == (450, "4.3.0 connector a is disabled")
     # The envelope is A's, but the From decides: B's mail must not suffer.
     assert city.send("clerk@a.test", "two@multi.test", "other lane").code == 250
+    city.arrived("other lane")
     city.hops["shared"].answer = None
     city.postfix.postfix("postqueue", "-f")
     city.postfix.wait_for_log(rf"{reply.queue_id}: .*mail transport unavailable")
