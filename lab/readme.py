@@ -1,13 +1,17 @@
 """Runs the README's commands word for word, on a machine where its names exist.
 
-Started in a mount namespace of its own (see `main`), with an /etc/hosts and a list of
-certificate authorities that know smtp.court.example and relay.city.example.
+Started in namespaces of its own (see `main`): with an /etc/hosts and a list of certificate
+authorities that know smtp.court.example and relay.city.example, and with a network where
+port 25 is free, whatever runs on the machine.
 """
 
+import fcntl
 import os
 import re
 import shlex
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +25,9 @@ from pointsman.postfix.lane import SYSTEM_CA_FILE
 ROOT = Path(__file__).parent.parent
 HOSTS = {"smtp.court.example": "127.0.0.25", "relay.city.example": "127.0.0.26"}
 PASSWORDS = {"court.pw": "first password", "new.pw": "second password"}
-INSIDE = "POINTSMAN_README"  # set within the namespace
+INSIDE = "POINTSMAN_README"  # set within the namespaces
+NAMESPACES = ("unshare", "--mount", "--net")
+SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 
 
 def commands() -> list[str]:
@@ -33,9 +39,22 @@ def commands() -> list[str]:
     return [shlex.join(shlex.split(line, comments=True)) for line in joined.splitlines()]
 
 
+def refused() -> str:
+    """Why this machine gives no namespaces, as most containers don't; '' if it does."""
+    trial = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, check=False)
+    return trial.stderr.strip()
+
+
+def bring_up_loopback() -> None:
+    """Do what `ip link set lo up` does: a new network has it down."""
+    with socket.socket() as control:
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+
+
 def main() -> int:
-    """Enter the namespace, then run everything there."""
+    """Enter the namespaces, then run everything there."""
     if INSIDE in os.environ:
+        bring_up_loopback()
         run(Path(os.environ[INSIDE]))
         return 0
     folder = new_folder()
@@ -48,7 +67,7 @@ def main() -> int:
         shutil.copy(authority.ca_file, folder / "authorities.pem")
         script = 'mount --bind "$1" /etc/hosts && mount --bind "$2" "$3" && shift 3 && exec "$@"'
         files = [str(folder / "hosts"), str(folder / "authorities.pem"), str(SYSTEM_CA_FILE)]
-        command = ["unshare", "--mount", "sh", "-c", script, "sh", *files]
+        command = [*NAMESPACES, "sh", "-c", script, "sh", *files]
         command += [sys.executable, "-m", "lab.readme"]
         environment = {**os.environ, INSIDE: str(folder)}
         return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
