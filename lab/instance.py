@@ -103,7 +103,7 @@ class Instance:
         """Let a client log in to this Postfix."""
         database = self.config_directory / "sasl" / "sasldb2"
         subprocess.run(
-            ["saslpasswd2", "-p", "-c", "-f", str(database), "-u", "lab", login],
+            ["/usr/sbin/saslpasswd2", "-p", "-c", "-f", str(database), "-u", "lab", login],
             input=password.encode(),
             check=True,
             capture_output=True,
