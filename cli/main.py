@@ -3,6 +3,7 @@
 So `pointsman run milter` has no database library in its process.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -53,6 +54,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except PointsmanError as error:
             raise Sentence(error) from error
+        except PermissionError as error:
+            if os.geteuid() == 0:
+                raise
+            sentence = f"{error.filename}: {error.strerror}; run it as root"
+            raise Sentence(PointsmanError(sentence)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

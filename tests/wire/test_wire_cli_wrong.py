@@ -727,6 +727,14 @@ def test_setup_without_being_root(public_admin):
     assert "run it as root" in as_nobody_refused(public_admin, "setup")
 
 
+def test_apply_without_being_root(public_admin):
+    """Status 1: its lock is in a folder that is not for others to write."""
+    public_admin.config_file.chmod(0o444)
+    public_admin.run("apply", "--dry-run")
+    sentence = as_nobody_refused(public_admin, "apply")
+    assert sentence.endswith("apply.lock: Permission denied; run it as root")
+
+
 @pytest.mark.parametrize("arguments", [*LOOKS, *EDITS, ["apply", "--dry-run"]])
 @pytest.mark.parametrize("damage", ["garbage", "pages", "half", "empty"])
 def test_corrupt_database(admin, arguments, damage):
