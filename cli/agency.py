@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
-from pointsman.cli import show
+from pointsman.cli import pausing, show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import given, options_of
 from pointsman.errors import PointsmanError
-from pointsman.store.book import read
+from pointsman.store.book import Book, read
 from pointsman.store.checks import checked_name
 from pointsman.store.records import RESERVED_AGENCIES, Agency, check_agency
 
@@ -72,7 +72,7 @@ def remove(ctx: Context, name: str, if_revision: int | None) -> None:
                 f"agency {name} still has {show.counted(len(linked), 'sender')}, {linked[0]} among "
                 "them: unlink them first"
             )
-        edit.remove(old)
+        edit.remove(old, *pausing.drop_with(edit.book, f"agency {name}"))
 
 
 @agency.command("list")
@@ -88,12 +88,17 @@ def list_(ctx: Context, *, as_json: bool) -> None:
     senders = [s.agency for s in book.senders.values()]
     show.table(
         (
-            (a.name, senders.count(a.name), a.logins, a.networks, a.any_client, a.description)
+            (a.name, senders.count(a.name), a.rate, a.over_limit, _clients(a), a.description)
             for a in agencies
         ),
-        ("AGENCY", "SENDERS", "LOGINS", "NETWORKS", "ANY CLIENT", "DESCRIPTION"),
+        ("AGENCY", "SENDERS", "RATE", "OVER LIMIT", "CLIENTS", "DESCRIPTION"),
         "agency",
     )
+
+
+def _clients(agency: Agency) -> str:
+    """Who may send for it, in one cell."""
+    return "any" if agency.any_client else ", ".join((*agency.logins, *agency.networks))
 
 
 @agency.command("show")
@@ -104,5 +109,9 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     """Show one agency and its senders."""
     book = read(ctx.store)
     values = show.shown(book.agency(name))
+    values["paused"] = pausing.paused(book, f"agency {name}")
     values["senders"] = sorted(s.key for s in book.senders.values() if s.agency == name)
     show.json_lines([values]) if as_json else show.one(values)
+
+
+pausing.add_to(agency, "agency", Book.agency)

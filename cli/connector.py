@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pointsman.cli import show
+from pointsman.cli import pausing, show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import ask_password, given, options_of
 from pointsman.cli.trying import try_connector
@@ -157,7 +157,7 @@ def remove(ctx: Context, name: str, if_revision: int | None) -> None:
                 f"connector {name} still has {show.counted(len(linked), 'sender')}, "
                 f"{linked[0].key} among them: link them elsewhere or unlink them first"
             )
-        edit.remove(old)
+        edit.remove(old, *pausing.drop_with(edit.book, f"connector {name}"))
 
 
 @connector.command()
@@ -250,5 +250,9 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     """Show one connector and its senders; never its password."""
     book = read(ctx.store)
     values = show.shown(book.connector(name))
+    values["paused"] = pausing.paused(book, f"connector {name}")
     values["senders"] = sorted(s.key for s in book.links_to(name))
     show.json_lines([values]) if as_json else show.one(values)
+
+
+pausing.add_to(connector, "connector", Book.connector)

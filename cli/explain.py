@@ -13,6 +13,7 @@ from pointsman.postfix.apply import Applier
 from pointsman.postfix.lookup import Lookup
 from pointsman.routing import snapshot as snapshots
 from pointsman.routing.address import AddressError, parse_path
+from pointsman.routing.charge import charge_of, counters, rate_of
 from pointsman.routing.decide import (
     Carry,
     Decision,
@@ -140,6 +141,10 @@ def _answers(applier: Applier, snapshot: Snapshot, asked: Question) -> dict[str,
         answers["agency"] = route.agency
         answers["connector"] = _connector(snapshot, route.connector)
         answers["because"] = _because(decision)
+        paused = snapshot.pause(route.agency, route.connector, time.time())
+        if paused is not None:
+            answers["paused"] = f"{paused[0]} is {paused[1]}: held until it is resumed"
+        answers["rates"] = _rates(snapshot, message, decision)
     answers["way"] = _way(decision)
     answers["recipients"] = [_kind(decision, recipient) for recipient in message.recipients]
     answers |= _postfix_says(applier, snapshot, asked, decision)
@@ -168,6 +173,15 @@ def _because(decision: Decision) -> str:
         return "no link matches From or envelope sender: the default relay"
     field = {"from": "header From", "sender": "header Sender", "envelope": "envelope sender"}
     return f"{field[route.by]} <{route.address}> is linked by {route.key}"
+
+
+def _rates(snapshot: Snapshot, message: Message, decision: Decision) -> str:
+    """The rates that the message counts against, those without a limit left out."""
+    charge = charge_of(snapshot, message, decision)
+    if charge is None or charge.exempt:
+        return "not counted"
+    names = counters(charge.agency, charge.connector, charge.sender)
+    return ", ".join(f"{name} {rate_of(snapshot, name)}" for name in names)
 
 
 def _way(decision: Decision) -> str:

@@ -11,6 +11,8 @@ from pointsman.errors import UsageError
 from pointsman.store.checks import checked_password
 from pointsman.store.records import Setting, check_values, settings
 
+MOST = 1_000_000  # of anything that is counted
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -36,7 +38,9 @@ def _option(name: str, field: Setting, default: Any, *, changing: bool) -> Calla
         )
     if field.file:
         return click.option(f"--{dashed}-file", name, metavar="FILE", help=field.help)
-    kind = click.Choice(list(field.choices)) if field.choices else None
+    kind: Any = click.Choice(list(field.choices)) if field.choices else None
+    if isinstance(default, int):
+        kind = click.IntRange(1, MOST)
     text = f"{field.help} [default: {default}]" if default and not changing else field.help
     return click.option(f"--{dashed}", name, type=kind, metavar=field.metavar, help=text)
 

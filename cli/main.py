@@ -21,6 +21,8 @@ COMMANDS = {
     "agency": "agency",
     "connector": "connector",
     "sender": "sender",
+    "status": "status",
+    "usage": "usage",
     "history": "history",
     "run": "run",
 }

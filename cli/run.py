@@ -10,7 +10,7 @@ import click
 from pointsman.cli.context import Context, pass_context
 from pointsman.cli.privileges import become
 
-PROGRAMS = ("milter", "agent")
+PROGRAMS = ("policy", "milter", "agent")
 
 
 @click.command()
@@ -19,13 +19,20 @@ PROGRAMS = ("milter", "agent")
 def run(ctx: Context, program: str | None) -> None:
     """Run a daemon in the foreground; without a name, all of them.
 
-    The milter decides about each message. The agent, as root, brings changes to Postfix.
+    The milter decides about each message, the policy daemon keeps it to its rate. The
+    agent, as root, brings changes to Postfix and lets held mail go.
     """
     if program == "milter":
         from pointsman.milter.serve import serve  # noqa: PLC0415 - only this one needs pymilter
 
         become(ctx.config)
         serve(ctx.config)
+    elif program == "policy":
+        from pointsman.policy import serve as policy  # noqa: PLC0415 - slow to import
+
+        prepared = policy.prepare(ctx.config)
+        become(ctx.config)
+        policy.serve(ctx.config, *prepared)
     elif program == "agent":
         from pointsman.agent import Agent  # noqa: PLC0415 - slow to import
 

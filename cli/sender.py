@@ -9,8 +9,9 @@ import click
 from pointsman.cli import show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.errors import UsageError
+from pointsman.rates.rate import UNLIMITED
 from pointsman.store.book import NotFoundError, read
-from pointsman.store.checks import checked_sender
+from pointsman.store.checks import checked_rate, checked_sender
 from pointsman.store.records import Sender
 
 MAX_FILE = 64 * 1024 * 1024
@@ -31,6 +32,9 @@ def sender() -> None:
 @_from_file
 @click.option("--agency", required=True, metavar="NAME", help="The agency that they belong to.")
 @click.option("--connector", required=True, metavar="NAME", help="Their way out.")
+@click.option(
+    "--rate", metavar="RATE", help="What each may send by itself, within its agency's rate."
+)
 @if_revision_option
 @pass_context
 def link(
@@ -39,6 +43,7 @@ def link(
     from_file: str | None,
     agency: str,
     connector: str,
+    rate: str | None,
     if_revision: int | None,
 ) -> None:
     """Link senders; one that is linked already moves.
@@ -50,10 +55,16 @@ def link(
     pointsman sender link clerk@court.example @court.example --agency court --connector court-smtp
     """
     keys = _keys(senders, from_file)
+    given = None if rate is None else checked_rate(rate).replace(UNLIMITED, "")
     with ctx.edit(if_revision) as edit:
         edit.book.agency(agency)
         edit.book.connector(connector)
-        new = {key: Sender(key, agency, connector) for key in keys}
+        known = edit.book.senders
+        kept = {key: known[key].rate if key in known else "" for key in keys}
+        new = {
+            key: Sender(key, agency, connector, kept[key] if given is None else given)
+            for key in keys
+        }
         edit.add(*(s for key, s in new.items() if key not in edit.book.senders))
         for key, moved in new.items():
             old = edit.book.senders.get(key, moved)
@@ -125,5 +136,7 @@ def list_(
     if as_json:
         show.json_lines(map(asdict, found))
         return
-    rows = [(s.connector, book.connectors[s.connector].state, s.key, s.agency) for s in found]
-    show.table(rows, ("CONNECTOR", "STATE", "SENDER", "AGENCY"), "sender")
+    rows = [
+        (s.connector, book.connectors[s.connector].state, s.key, s.agency, s.rate) for s in found
+    ]
+    show.table(rows, ("CONNECTOR", "STATE", "SENDER", "AGENCY", "RATE"), "sender")

@@ -138,7 +138,7 @@ class City:
 @contextmanager
 def built(
     parameters: Mapping[str, str] | None = None,
-    daemons: Sequence[str] = ("milter", "agent"),
+    daemons: Sequence[str] = ("policy", "milter", "agent"),
     *,
     chroot: bool = False,
 ) -> Iterator[City]:

@@ -200,7 +200,7 @@ class Instance:
         mark = self.log_size()
         command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
         self.daemons["all"] = subprocess.Popen([*command, "run"])
-        for name in ("milter", "agent"):
+        for name in ("policy", "milter", "agent"):
             self.wait_for_log(rf"pointsman/{name}\[\d+\]: started", since=mark)
 
     def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> int:
@@ -295,7 +295,7 @@ def wait_until(condition: object, what: str, timeout: float = 20.0) -> None:
 def running(
     folder: Path,
     parameters: Mapping[str, str] | None = None,
-    daemons: Sequence[str] = ("milter", "agent"),
+    daemons: Sequence[str] = ("policy", "milter", "agent"),
 ) -> Iterator[Instance]:
     """A Postfix that is set up, started and served by our daemons."""
     instance = Instance(folder)

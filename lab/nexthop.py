@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -47,6 +48,7 @@ class Received:
     tls: bool
     helo: str
     peer_certificate: bool = False
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def message(self) -> Message:

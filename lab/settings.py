@@ -84,4 +84,5 @@ def pointsman_yaml(instance: "Instance") -> dict[str, object]:
         "log": str(instance.log_file),
         "postfix": {"config_directory": str(instance.config_directory)},
         "milter": {"socket": f"unix:{instance.queue_directory}/pointsman/milter.sock"},
+        "policy": {"socket": f"unix:{instance.queue_directory}/pointsman/policy.sock"},
     }

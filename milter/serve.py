@@ -8,8 +8,9 @@ import Milter
 
 from pointsman import logs
 from pointsman.config import Config
+from pointsman.current import Current
 from pointsman.errors import PointsmanError
-from pointsman.milter.current import Current
+from pointsman.milter.asking import Policy
 from pointsman.milter.session import Session
 from pointsman.postfix.probe import milter_answers
 
@@ -32,8 +33,9 @@ def serve(config: Config) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
     current.watch()
     Session.current = current
+    Session.policy = Policy(str(config.policy_socket), config.policy.on_failure)
     Milter.factory = Session
-    Milter.set_flags(Milter.CHGHDRS | Milter.ADDHDRS | Milter.CHGFROM)
+    Milter.set_flags(Milter.CHGHDRS | Milter.ADDHDRS | Milter.CHGFROM | Milter.QUARANTINE)
     Milter.set_exception_policy(Milter.TEMPFAIL)
     os.umask(0o007)  # the folder's group, Postfix's, may connect
     logs.started(f"milter at {config.milter.socket}")

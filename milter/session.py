@@ -5,12 +5,15 @@ safe: no database, no sqlite3, nothing of C that calls back into Python.
 """
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import Milter
 
 from pointsman import logs
-from pointsman.milter.current import Current
+from pointsman.current import Current
+from pointsman.milter.asking import REFUSALS, Answer, Policy
+from pointsman.routing.charge import HELD, Charge, charge_of
 from pointsman.routing.decide import (
     MARKER,
     Carry,
@@ -22,15 +25,31 @@ from pointsman.routing.decide import (
 )
 from pointsman.routing.lanes import Client
 from pointsman.routing.recipients import Recipient
+from pointsman.routing.snapshot import Snapshot
 
+_MARKS = {name.lower(): name for name in (MARKER, HELD)}
 _NO_SNAPSHOT = Refuse("451", "4.3.0", "not configured yet, try again later", "deferred")
 _FAULT = Refuse("451", "4.3.0", "internal error, try again later", "deferred")
+
+
+def _refusal(answer: Answer) -> Refuse:
+    way = "refused" if answer.action.startswith("5") else "deferred"
+    return Refuse(answer.action, f"{answer.action[0]}.7.1", answer.text, way)
+
+
+def _shown(answer: Answer | None) -> tuple[str, str]:
+    """The answer and its reason as the log line has them."""
+    if answer is None:
+        return "", ""
+    action = "go" if answer.action == "DUNNO" else answer.action.lower()
+    return (action if answer.asked else f"{action}-unasked"), answer.text
 
 
 class Session(Milter.Base):
     """The messages of one SMTP session, one after the other."""
 
     current: Current  # set once by serve.py
+    policy: Policy
 
     def __init__(self) -> None:
         self._client_address: str | None = None
@@ -43,7 +62,7 @@ class Session(Milter.Base):
         self._recipients: list[Recipient] = []
         self._froms: list[str] = []
         self._senders: list[str] = []
-        self._markers: list[str] = []
+        self._marks: dict[str, list[str]] = {MARKER: [], HELD: []}
 
     @Milter.noreply
     def connect(self, _hostname: str, _family: int, address: Any) -> Any:
@@ -74,8 +93,8 @@ class Session(Milter.Base):
             self._froms.append(value)
         elif field == "sender":
             self._senders.append(value)
-        elif field == MARKER.lower():
-            self._markers.append(value)
+        elif field in _MARKS:
+            self._marks[_MARKS[field]].append(value)
         return Milter.CONTINUE
 
     def eom(self) -> Any:
@@ -95,22 +114,39 @@ class Session(Milter.Base):
             client=Client(self._login, self._client_address),
             froms=self._froms,
             senders=self._senders,
-            markers=self._markers,
+            markers=[value for values in self._marks.values() for value in values],
         )
         if snapshot is None:
             logs.not_configured(queue_id)
             return self._refuse(_NO_SNAPSHOT)
         decision = decide(snapshot, message, time.time())
-        logs.decided(queue_id, snapshot, message, decision)
+        charge = charge_of(snapshot, message, decision)
+        answer = self._ask(snapshot, queue_id, charge) if charge else None
+        if answer is not None and answer.action in REFUSALS:
+            decision = replace(decision, step=_refusal(answer))
+        logs.decided(queue_id, snapshot, message, decision, _shown(answer))
+        if charge and answer and answer.action == "HOLD" and snapshot.tokens:
+            self.addheader(HELD, f"{snapshot.tokens[0]} {queue_id} {charge.words}")
+            self.quarantine(logs.plain(answer.text))
         return self._carry_out(decision)
+
+    def _ask(self, snapshot: Snapshot, queue_id: str, charge: Charge) -> Answer:
+        """Ask the policy daemon; a pause holds mail even without it."""
+        answer = self.policy.ask(queue_id, charge)
+        if not answer.asked:
+            paused = snapshot.pause(charge.agency, charge.connector, time.time())
+            if paused is not None:
+                return Answer("HOLD", f"{paused[0]} is {paused[1]}", asked=False)
+        return answer
 
     def _carry_out(self, decision: Decision) -> Any:
         step = decision.step
         if isinstance(step, Refuse):
             return self._refuse(step)
-        # From last to first: deleting one moves the numbers of those after it.
-        for number in range(len(self._markers), 0, -1):
-            self.chgheader(MARKER, number, None)
+        for name, values in self._marks.items():
+            # From last to first: deleting one moves the numbers of those after it.
+            for number in range(len(values), 0, -1):
+                self.chgheader(name, number, None)
         if isinstance(step, Carry):
             self.chgfrom(f"<{step.sender}>")
         elif isinstance(step, Mark):

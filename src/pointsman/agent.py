@@ -8,6 +8,7 @@ from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
 from pointsman.postfix.apply import Applier
+from pointsman.release import Release
 from pointsman.store.database import Store
 
 POLL = 0.3  # seconds between looks at the revision
@@ -32,6 +33,7 @@ class Agent:
         logs.start("agent", self._config.log)
         with locked(self._config.agent_lock, wait=False):
             logs.started("agent")
+            Release(self._config, self.stop).start()
             while not self.stop.wait(RETRY if self._trouble else POLL):
                 self.step()
 

@@ -5,6 +5,7 @@ Unknown keys are errors, so that a typing mistake never does nothing in silence.
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from pointsman.errors import PointsmanError
 
 DEFAULT_PATH = Path("/etc/pointsman/pointsman.yaml")
 MAX_SIZE = 64 * 1024
+ON_FAILURE = ("send", "hold", "defer")
 
 
 class ConfigError(PointsmanError):
@@ -45,6 +47,24 @@ class MilterConfig:
 
 
 @dataclass(frozen=True)
+class PolicyConfig:
+    """Where the policy daemon listens and counts."""
+
+    socket: str = key(
+        "unix:/var/spool/postfix/pointsman/policy.sock",
+        "A unix socket within the Postfix queue directory.",
+    )
+    counters: str = key(
+        "memory",
+        "`memory`, or redis://… or valkey://… for counters that several hosts share.",
+    )
+    on_failure: str = key(
+        "send",
+        "What happens to mail while rates can't be asked for: `send`, `hold` or `defer`.",
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything in the file."""
 
@@ -61,6 +81,7 @@ class Config:
     log: str = key("syslog", "`syslog` (facility mail), `stderr`, or the path of a file.")
     postfix: PostfixConfig = field(default_factory=PostfixConfig)
     milter: MilterConfig = field(default_factory=MilterConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
     path: Path = DEFAULT_PATH
 
     @property
@@ -87,6 +108,16 @@ class Config:
     def milter_socket(self) -> Path:
         """The path of the milter's socket."""
         return Path(self.milter.socket.removeprefix("unix:"))
+
+    @property
+    def policy_socket(self) -> Path:
+        """The path of the policy daemon's socket."""
+        return Path(self.policy.socket.removeprefix("unix:"))
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the agent and the command line talk to the policy daemon."""
+        return self.state_directory / "control.sock"
 
 
 def config_path(option: str | None) -> Path:
@@ -159,10 +190,17 @@ def _value(default: Any, value: Any, where: str) -> Any:
 
 def _checked(config: Config) -> Config:
     where = f"{config.path}: "
-    socket = config.milter.socket
-    if not socket.startswith("unix:/"):
+    for program in ("milter", "policy"):
+        socket = getattr(config, program).socket
+        if not socket.startswith("unix:/"):
+            raise ConfigError(
+                f"{where}{program}.socket: {socket!r} should be unix:/path; TCP is far slower"
+            )
+    if config.policy.on_failure not in ON_FAILURE:
+        raise ConfigError(f"{where}policy.on_failure: choose from {', '.join(ON_FAILURE)}")
+    if not re.match(r"memory$|(redis|rediss|valkey|valkeys|unix)://.", config.policy.counters):
         raise ConfigError(
-            f"{where}milter.socket: {socket!r} should be unix:/path; TCP is far slower"
+            f"{where}policy.counters: write memory, redis://host:6379/0 or valkey://host:6379/0"
         )
     if "://" not in config.database:
         raise ConfigError(f"{where}database: not an SQLAlchemy URL such as sqlite:////path")

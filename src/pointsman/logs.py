@@ -3,52 +3,29 @@
 The lines go where Postfix's own go, so that one grep tells the whole story.
 """
 
-import logging
-import os
 import re
-import socket
-import sys
 import traceback
-from logging.handlers import SysLogHandler
+from collections.abc import Mapping
 from pathlib import Path
 
 from pointsman.routing.decide import Decision, Message, Refuse, lane_taken
 from pointsman.routing.snapshot import Snapshot
+from pointsman.sink import ERROR, INFO, WARNING, Sink
 
-_LOG = logging.getLogger("pointsman")
 _DELIMITER = re.compile(r'[ ,"]')
 _LONGEST = 256  # characters of one value
 
-# Record attributes that we never print, and that cost a look at the calling thread,
-# which in a milter callback is not one of Python's own.
-logging.logThreads = False
-logging.logMultiprocessing = False
-logging.logProcesses = False
+_sinks: list[Sink] = []
 
 
 def start(program: str, where: str) -> None:
     """Send the log to syslog (facility mail), to stderr or to a file."""
-    name = f"pointsman/{program}[{os.getpid()}]"
-    _LOG.handlers = [_handler(name, where)]
-    _LOG.setLevel(logging.INFO)
-    _LOG.propagate = False
+    _sinks[:] = [Sink(program, where)]
 
 
-def _handler(name: str, where: str) -> logging.Handler:
-    stamped = logging.Formatter(
-        f"%(asctime)s {socket.gethostname()} {name}: %(message)s", "%b %d %H:%M:%S"
-    )
-    handler: logging.Handler
-    if where == "syslog" and Path("/dev/log").exists():
-        handler = SysLogHandler("/dev/log", SysLogHandler.LOG_MAIL)
-        handler.setFormatter(logging.Formatter(f"{name}: %(message)s"))
-        return handler
-    if where in ("syslog", "stderr"):
-        handler = logging.StreamHandler(sys.stderr)
-    else:
-        handler = logging.FileHandler(where, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(stamped)
-    return handler
+def _write(level: int, text: str) -> None:
+    for sink in _sinks:
+        sink.write(level, text)
 
 
 def plain(text: str, longest: int = _LONGEST) -> str:
@@ -57,8 +34,14 @@ def plain(text: str, longest: int = _LONGEST) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
-def decided(queue_id: str, snapshot: Snapshot, message: Message, decision: Decision) -> None:
-    """Log what became of a message, and why."""
+def decided(
+    queue_id: str,
+    snapshot: Snapshot,
+    message: Message,
+    decision: Decision,
+    rate: tuple[str, str] = ("", ""),
+) -> None:
+    """Log what became of a message, and why; `rate` is what the policy daemon said."""
     step, route = decision.step, decision.route
     pairs = {
         "from": f"<{plain(message.envelope.strip('<>'))}>",
@@ -71,11 +54,15 @@ def decided(queue_id: str, snapshot: Snapshot, message: Message, decision: Decis
     if route is not None:
         pairs |= {"agency": route.agency, "connector": route.connector, "by": route.by}
         pairs |= {"key": plain(route.key), "lane": lane_taken(snapshot, decision)}
-    pairs |= {"way": step.way, "revision": str(snapshot.revision)}
+    pairs |= {"way": step.way, "rate": rate[0], "because": plain(rate[1])}
+    pairs["revision"] = str(snapshot.revision)
     if isinstance(step, Refuse):
         pairs["reply"] = plain(f"{step.code} {step.status} {step.text}")
-    write = _LOG.warning if isinstance(step, Refuse) else _LOG.info
-    write("%s: %s", queue_id, ", ".join(f"{k}={_quoted(v)}" for k, v in pairs.items() if v))
+    _write(WARNING if isinstance(step, Refuse) else INFO, f"{queue_id}: {_joined(pairs)}")
+
+
+def _joined(pairs: Mapping[str, str]) -> str:
+    return ", ".join(f"{k}={_quoted(v)}" for k, v in pairs.items() if v)
 
 
 def _quoted(value: str) -> str:
@@ -89,41 +76,135 @@ def failed(queue_id: str, error: BaseException) -> None:
     """Log a fault of our own, with its traceback on the same line."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     trace = " | ".join(line.strip() for line in lines)
-    _LOG.error("%s: error=internal, %s", queue_id, plain(trace, 4000))
+    _write(ERROR, f"{queue_id}: error=internal, {plain(trace, 4000)}")
 
 
 def not_configured(queue_id: str) -> None:
     """Log a message that came before the first apply."""
-    _LOG.warning(
-        '%s: way=deferred, reply="451 4.3.0 not configured yet: run pointsman apply"', queue_id
-    )
+    reply = "451 4.3.0 not configured yet: run pointsman apply"
+    _write(WARNING, f'{queue_id}: way=deferred, reply="{reply}"')
 
 
 def snapshot_loaded(snapshot: Snapshot) -> None:
     """Log that a daemon decides by another revision now."""
-    _LOG.info("snapshot revision=%d, links=%d", snapshot.revision, len(snapshot.links))
+    _write(INFO, f"snapshot revision={snapshot.revision}, links={len(snapshot.links)}")
 
 
 def snapshot_unreadable(path: Path, error: Exception) -> None:
     """Log that the last good snapshot goes on serving."""
-    _LOG.error("snapshot %s can't be read, the last good one serves: %s", path, plain(str(error)))
+    why = plain(str(error))
+    _write(ERROR, f"snapshot {path} can't be read, the last good one serves: {why}")
 
 
 def applied(revision: int, changes: int, moved: int) -> None:
     """Log an apply of the agent's."""
-    _LOG.info("applied revision=%d, changes=%d, moved=%d", revision, changes, moved)
+    _write(INFO, f"applied revision={revision}, changes={changes}, moved={moved}")
 
 
 def agent_trouble(error: Exception) -> None:
     """Log what keeps the agent from its work; mail goes on as last applied."""
-    _LOG.error("agent: %s", plain(str(error), 1000))
+    _write(ERROR, f"agent: {plain(str(error), 1000)}")
 
 
 def agent_well() -> None:
     """Log that the trouble is over."""
-    _LOG.info("agent: well again")
+    _write(INFO, "agent: well again")
 
 
 def started(what: str) -> None:
     """Log that a program is at work."""
-    _LOG.info("started %s", what)
+    _write(INFO, f"started {what}")
+
+
+# -- rates
+
+
+def flush() -> None:
+    """Write the lines of `rated` that wait."""
+    for sink in _sinks:
+        sink.flush()
+
+
+def rated(queue_id: str, shown: str) -> None:
+    """Log what the policy daemon told Postfix, when no milter asked for it; see `flush`."""
+    for sink in _sinks:
+        sink.gather(INFO, plain(f"{queue_id or 'NOQUEUE'}: {shown}", 1000))
+
+
+def released(queue_id: str, agency: str, connector: str, waited: float) -> None:
+    """Log a held message that goes now."""
+    pairs = {"agency": agency, "connector": connector, "way": "released", "held": f"{waited:.1f}s"}
+    _write(INFO, f"{queue_id}: {_joined(pairs)}")
+
+
+def held_again(queue_id: str, original: str, agency: str) -> None:
+    """Log a message that is on hold under another queue id than before, or that we missed."""
+    pairs = {"agency": agency, "way": "held", "orig_id": original}
+    _write(INFO, f"{queue_id}: {_joined(pairs)}")
+
+
+def paused(queue_id: str, agency: str, connector: str, why: str) -> None:
+    """Log queued mail that was put on hold because of a pause."""
+    pairs = {"agency": agency, "connector": connector, "way": "held", "text": plain(why)}
+    _write(INFO, f"{queue_id}: {_joined(pairs)}")
+
+
+def held_vanished(queue_id: str, agency: str) -> None:
+    """Log that held mail is not in the hold queue: deleted or released by hand."""
+    pairs = {"agency": agency, "way": "left", "text": "not on hold any more; not by us"}
+    _write(INFO, f"{queue_id}: {_joined(pairs)}")
+
+
+def alarm(name: str, kind: str, text: str) -> None:
+    """Log what somebody should look at, once for each window."""
+    _write(WARNING, f"{name} {text} ({kind})")
+
+
+def not_counted(complaint: str) -> None:
+    """Log that somebody asks in vain: rates would silently do nothing."""
+    _write(WARNING, f"not counted: {plain(complaint)}")
+
+
+def peer_closed(why: str) -> None:
+    """Log a connection that was closed because of what came over it."""
+    _write(WARNING, f"connection closed: {plain(why)}")
+
+
+def journal_damaged(path: Path, lines: int) -> None:
+    """Log that part of what was remembered is lost."""
+    _write(ERROR, f"{path}: {lines} damaged lines left out; rates may be short of some mail")
+
+
+def journal_failed(path: Path, error: Exception) -> None:
+    """Log that a kill would forget what is counted now; mail and rates go on."""
+    _write(ERROR, f"{path} can't be written, rates go on in memory: {plain(str(error))}")
+
+
+def journal_back(path: Path) -> None:
+    """Log that a kill forgets nothing again."""
+    _write(INFO, f"{path} is written again")
+
+
+def counters_away(error: Exception, on_failure: str) -> None:
+    """Log that nobody can count now, and what happens to mail."""
+    _write(ERROR, f"counters are away, on_failure={on_failure}: {plain(str(error))}")
+
+
+def counters_back() -> None:
+    """Log that rates count again."""
+    _write(INFO, "counters are back")
+
+
+def report_failed(error: Exception) -> None:
+    """Log that usage can't be written down now; it is kept, and rates go on."""
+    _write(WARNING, f"usage is not written down for now: {plain(str(error))}")
+
+
+def policy_away(error: Exception, on_failure: str) -> None:
+    """Log that the policy daemon does not answer, and what happens to mail."""
+    _write(ERROR, f"policy daemon is away, on_failure={on_failure}: {plain(str(error))}")
+
+
+def policy_back() -> None:
+    """Log that the policy daemon answers again."""
+    _write(INFO, "policy daemon is back")

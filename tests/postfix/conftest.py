@@ -6,6 +6,9 @@ import pytest
 
 from lab.city import City, built
 
+# Most tests are about ways, and send as fast as they can.
+RATE = ("--rate", "unlimited")
+
 
 def pytest_collection_modifyitems(items):
     """Everything in this folder needs a Postfix."""
@@ -28,9 +31,10 @@ def furnish(city: City) -> None:
         "192.0.2.1",
         "--network",
         "127.0.0.0/8",
+        *RATE,
     )
-    run("agency", "add", "b", "--login", "b-app", "--network", "192.0.2.2")
-    run("agency", "add", "c", "--login", "c-app", "--login", "a-app")
+    run("agency", "add", "b", "--login", "b-app", "--network", "192.0.2.2", *RATE)
+    run("agency", "add", "c", "--login", "c-app", "--login", "a-app", *RATE)
     run("connector", "add", "a", *city.connector_options("shared", "court"))
     run("connector", "add", "b", *city.connector_options("shared", "police"))
     run("connector", "add", "tax", *city.connector_options("tax", "tax"))

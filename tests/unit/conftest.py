@@ -2,14 +2,19 @@
 
 import shutil
 from ipaddress import ip_network
+from types import SimpleNamespace
 
+import Milter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pointsman import logs
 from pointsman.config import Config
+from pointsman.milter.session import Session
 from pointsman.routing.snapshot import Agency, Lane, Link, Snapshot, Surroundings
 from pointsman.store.database import Store
 from pointsman.store.secrets import create_key_file
+from tests.unit.smtp_session import Connection, Policy
 
 # The machine may be busy: a slow example is no failure.
 settings.register_profile(
@@ -88,3 +93,30 @@ def config(tmp_path, empty_database):
 def store(config):
     """Its database."""
     return Store(config)
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """The lines of the log, without time, host and program."""
+    monkeypatch.setattr(logs, "_sinks", [])
+    logs.start("test", str(tmp_path / "log"))
+    return lambda: [
+        line.partition("]: ")[2]
+        for line in (tmp_path / "log").read_text(encoding="utf-8").split("\n")[:-1]
+    ]
+
+
+@pytest.fixture
+def policy():
+    """The policy daemon that the milter asks: everything may go."""
+    return Policy()
+
+
+@pytest.fixture
+def connection(town, policy, monkeypatch):
+    """An open SMTP session from 203.0.113.1."""
+    monkeypatch.setattr(Milter, "factory", Session)
+    monkeypatch.setattr(Session, "current", SimpleNamespace(snapshot=town), raising=False)
+    monkeypatch.setattr(Session, "policy", policy, raising=False)
+    Milter.set_flags(Milter.CHGHDRS | Milter.ADDHDRS | Milter.CHGFROM | Milter.QUARANTINE)
+    return Connection().open()

@@ -25,7 +25,7 @@ from pointsman.store.book import Book
 from pointsman.store.records import TLS_MODES, Connector
 
 ROOT = Path(__file__).parents[2]
-CODE = ("src", "milter", "cli", "lab")
+CODE = ("src", "milter", "policy", "cli", "lab")
 TOP = click.Context(cli, info_name="pointsman", **cli.context_settings)
 
 OPERATORS = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"}
@@ -235,7 +235,7 @@ class BarePostfix:
     """An instance whose main.cf says nothing."""
 
     def parameters(self, *names, **_):
-        return dict.fromkeys(names, "")
+        return {name: "0" if name in wiring.AT_LEAST else "" for name in names}
 
     def services(self):
         return {}
@@ -318,7 +318,7 @@ def logged_keys():
             yield from (key.value for key in node.keys if isinstance(key, ast.Constant))
         elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             yield node.slice.value
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "%" in node.value:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from re.findall(r"\b(\w+)=", node.value)
 
 

@@ -1,104 +1,16 @@
 """The milter's session, fed callback by callback as libmilter does it."""
 
-import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from socket import AF_INET, AF_UNIX
-from types import SimpleNamespace
 
 import Milter
 import pytest
-from Milter.testctx import TestCtx as Ctx  # named so that pytest does not collect it
 
 from pointsman.milter import session as module
 from pointsman.milter.session import Session
+from tests.unit.smtp_session import Connection
 
 TOKEN = "0" * 31 + "a"
-CALLBACKS = Milter.CHGHDRS | Milter.ADDHDRS | Milter.CHGFROM
-
-
-class Context(Ctx):
-    """pymilter's own test context, which notes what the milter asks for at the end."""
-
-    def __init__(self):
-        super().__init__()
-        self.done = []
-
-    def chgfrom(self, sender, params=None):
-        self.done.append(("from", sender, params))
-
-    def chgheader(self, field, idx, value):
-        self.done.append(("change", field, idx, value))
-
-    def addheader(self, field, value, idx):
-        self.done.append(("add", field, value, idx))
-
-    def setreply(self, rcode, xcode, *msg):
-        self.done.append(("reply", rcode, xcode, *msg))
-
-
-@dataclass
-class Connection:
-    """One SMTP session, as Postfix shows it to the milter."""
-
-    context: Context = field(default_factory=Context)
-
-    def open(self, family=AF_INET, address=("203.0.113.1", 2525)):
-        """Negotiate and connect."""
-        self.context._negotiate()
-        self.context._stage = -1
-        Milter.connect_callback(self.context, "client.test", family, address)
-        return self
-
-    @property
-    def session(self):
-        """The Session that pymilter made."""
-        return self.context.getpriv()
-
-    def macros(self, **values):
-        """Set macros; those that Postfix leaves out are gone."""
-        self.context._macros = {
-            name if len(name) == 1 else f"{{{name}}}": value for name, value in values.items()
-        }
-
-    def start(self, sender, *recipients, login=None, mailer=None, headers=()):
-        """Everything of a message but its end."""
-        self.macros(**({"auth_authen": login} if login else {}))
-        self.session.envfrom_bytes(sender.encode())
-        rcpt = {"rcpt_mailer": mailer, "rcpt_host": "ext.test"} if mailer else {}
-        self.macros(**rcpt)
-        for recipient in recipients:
-            self.session.envrcpt_bytes(recipient.encode())
-        for name, value in headers:
-            self.session.header_bytes(name, value)
-
-    def end(self):
-        """The end of a message: what the milter answers, and what it asks for."""
-        self.context.done = []
-        self.macros(i="4Q1234")
-        answer = self.session.eom()
-        return answer, self.context.done
-
-    def send(self, *args, **kwargs):
-        """A whole message."""
-        self.start(*args, **kwargs)
-        return self.end()
-
-
-@pytest.fixture
-def connection(town, monkeypatch):
-    """An open SMTP session from 203.0.113.1."""
-    monkeypatch.setattr(Milter, "factory", Session)
-    monkeypatch.setattr(Session, "current", SimpleNamespace(snapshot=town), raising=False)
-    Milter.set_flags(CALLBACKS)
-    return Connection().open()
-
-
-@pytest.fixture
-def log(caplog, monkeypatch):
-    """The lines of the log."""
-    caplog.set_level(logging.INFO, "pointsman")
-    monkeypatch.setattr(logging.getLogger("pointsman"), "propagate", True)
-    return lambda: [record.getMessage() for record in caplog.records]
 
 
 FROM_CLERK = (("From", b"Clerk <clerk@a.test>"),)
@@ -287,6 +199,7 @@ def test_decision_is_one_line_of_the_log(connection, log):
         "by=from",
         "lane=pm-a",
         "way=carrier",
+        "rate=go",
         "revision=7",
     ):
         assert f", {pair}" in line

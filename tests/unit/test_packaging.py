@@ -13,13 +13,13 @@ def test_pymilter_keeps_its_name():
     assert import_module("milter").__file__.endswith(".so")
 
 
-@pytest.mark.parametrize("folder", ["milter", "cli"])
+@pytest.mark.parametrize("folder", ["milter", "policy", "cli"])
 def test_folder_is_no_top_level_package(folder):
     """A `milter/__init__.py` at the root would hide pymilter's C module."""
     assert not (ROOT / folder / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("folder", ["milter", "cli"])
+@pytest.mark.parametrize("folder", ["milter", "policy", "cli"])
 def test_link_into_the_package_is_relative(folder):
     """A clone anywhere finds the code behind the link."""
     assert (ROOT / "src" / "pointsman" / folder).readlink() == Path("../..") / folder

@@ -80,7 +80,9 @@ class Queue:
 
     def add(self, queue_id, queue, sender, text=None):
         """Put a message into the queue; without text it has left when looked at."""
-        self.messages.append({"queue_id": queue_id, "queue_name": queue, "sender": sender})
+        message = {"queue_id": queue_id, "queue_name": queue, "sender": sender}
+        to = [{"address": "x@ext.test"}, {"address": "y@ext.test"}]
+        self.messages.append({**message, "arrival_time": 1763700000, "recipients": to})
         if text is not None:
             self.files[queue_id] = text
 
@@ -121,7 +123,7 @@ INSTANCE = Instance(Path("/etc/postfix"))
 def test_queue_is_listed(queue):
     """As postqueue -j prints it, one object a line."""
     queue.add("4Q1", "deferred", "clerk@a.test")
-    assert list(listed(INSTANCE)) == [Queued("4Q1", "deferred", "clerk@a.test")]
+    assert list(listed(INSTANCE)) == [Queued("4Q1", "deferred", "clerk@a.test", 1763700000, 2)]
 
 
 def test_deferred_mail_of_a_corrected_connector_is_tried_at_once(town, queue):

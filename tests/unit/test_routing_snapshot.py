@@ -12,6 +12,7 @@ from pointsman.routing.snapshot import (
     Agency,
     Lane,
     Link,
+    Pause,
     Snapshot,
     Surroundings,
     client_ip,
@@ -26,6 +27,7 @@ SETS = st.frozensets(WORDS, max_size=4)
 NETWORKS = st.ip_addresses().map(ip_network) | st.sampled_from(
     [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
 )
+RATES = st.sampled_from(["unlimited", "50/minute", "5/hour; 100 recipients/day"])
 
 
 def named(records):
@@ -46,12 +48,22 @@ SNAPSHOTS = st.builds(
             SETS,
             st.lists(NETWORKS, max_size=3).map(tuple),
             st.booleans(),
+            RATES,
+            st.sampled_from(["delay", "defer", "reject"]),
+            st.integers(1, 10**6),
+            st.booleans(),
         )
     ),
-    lanes=named(st.builds(Lane, NAMES, WORDS, st.booleans(), st.booleans())),
+    lanes=named(
+        st.builds(Lane, NAMES, WORDS, st.booleans(), st.booleans(), RATES, st.integers(1, 10**6))
+    ),
     links=st.dictionaries(WORDS, st.builds(Link, NAMES, NAMES), max_size=6),
     default=NAMES,
     null_sender=NAMES | st.just(""),
+    rates=st.dictionaries(WORDS, RATES, max_size=3),
+    pauses=st.dictionaries(
+        WORDS, st.builds(Pause, WORDS, WORDS, st.floats(0, 2e9), WORDS), max_size=3
+    ),
     around=st.builds(
         Surroundings,
         myorigin=WORDS,
@@ -93,7 +105,8 @@ def test_links_are_grouped(town):
 
 
 DAMAGE = {
-    "another format": lambda data: data.update(format=2),
+    "another format": lambda data: data.update(format=3),
+    "older format": lambda data: data.update(format=1),
     "no format": lambda data: data.pop("format"),
     "no links": lambda data: data.pop("links"),
     "no surroundings": lambda data: data.pop("around"),
@@ -103,6 +116,9 @@ DAMAGE = {
     "empty agency": lambda data: data.update(agencies=[{}]),
     "surroundings as a list": lambda data: data.update(around=[]),
     "tokens null": lambda data: data.update(tokens=None),
+    "pauses null": lambda data: data.update(pauses=None),
+    "pause without an end": lambda data: data.update(pauses={"agency a": {"who": "x"}}),
+    "no rates": lambda data: data.pop("rates"),
     "newer lane": lambda data: data["lanes"][0].update(newer=1),
     "nameless lane": lambda data: data["lanes"][0].pop("connector"),
     "newer surroundings": lambda data: data["around"].update(newer=1),

@@ -144,7 +144,12 @@ def test_history_tells_who_when_where_and_what(filled, monkeypatch):
     assert changed.new["description"] == "n\u00f6te"
     assert datetime.now(UTC) - datetime.fromisoformat(changed.at) < timedelta(minutes=1)
     assert (removed.action, removed.name, removed.new) == ("sender remove", "clerk@a.test", None)
-    assert removed.old == {"key": "clerk@a.test", "agency": "court", "connector": "smtp"}
+    assert removed.old == {
+        "key": "clerk@a.test",
+        "agency": "court",
+        "connector": "smtp",
+        "rate": "",
+    }
 
 
 def test_action_may_be_named(filled):

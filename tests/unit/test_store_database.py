@@ -103,8 +103,9 @@ def test_journal_lets_readers_read_while_somebody_writes(raw):
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ("9999", "has schema 9999, this program needs 0001: install the newer Pointsman"),
-        ("0000", "has schema 0000, this program needs 0001: run `pointsman setup`"),
+        ("9999", "has schema 9999, this program needs 0002: install the newer Pointsman"),
+        ("0000", "has schema 0000, this program needs 0002: run `pointsman setup`"),
+        ("0001", "has schema 0001, this program needs 0002: run `pointsman setup`"),
     ],
 )
 def test_other_schema_is_refused(store, raw, version, words):

@@ -16,6 +16,8 @@ from pointsman import config
 from pointsman.cli.main import cli
 from pointsman.store.database import Store
 from pointsman.store.secrets import create_key_file
+from tests.wire.policy_process import Daemon
+from tests.wire.redis_process import Server
 
 PASSWORD = "hunter2 $ecret"
 
@@ -130,3 +132,29 @@ def public_admin(furnished):
 def password():
     """The password of every connector."""
     return PASSWORD
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """A policy daemon's configuration with an applied snapshot; not started yet."""
+    daemon = Daemon(tmp_path).configure().apply()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    """One policy daemon for all tests that must not bring it down."""
+    daemon = Daemon(tmp_path_factory.mktemp("policy")).configure().apply().start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory):
+    """A Redis server of our own; skipped where there is none to start."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server on this machine")
+    server = Server(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.kill()

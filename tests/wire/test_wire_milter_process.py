@@ -277,7 +277,9 @@ def test_message_is_carried(running):
     )
     assert changes == ["e<v+1=v.test@court.a.pm.invalid>"]
     assert answer == "a"
-    assert ", way=carrier, revision=7" in running.wait_for_log("from=<v+1@v.test>")
+    line = running.wait_for_log("from=<v+1@v.test>")
+    assert ", way=carrier, rate=go-unasked, " in line
+    assert line.endswith(", revision=7")
 
 
 @pytest.mark.parametrize(
@@ -449,8 +451,9 @@ DAMAGED = {
     "zeros": "\0" * 1000,
     "list": "[]",
     "null": "null",
-    "nothing in it": '{"format": 1}',
-    "newer format": '{"format": 2}',
+    "nothing in it": '{"format": 2}',
+    "older format": '{"format": 1}',
+    "newer format": '{"format": 3}',
     "links as a list": dump(SNAPSHOT).replace('"links": {', '"links": [], "x": {'),
     "lane with another field": dump(SNAPSHOT).replace('"nexthop"', '"newer"'),
 }
@@ -476,7 +479,7 @@ def test_snapshot_that_disappears_does_no_harm(milter):
     assert sent == ([], "a")
 
 
-@pytest.mark.parametrize("content", [None, "", "{", '{"format": 2}'])
+@pytest.mark.parametrize("content", [None, "", "{", '{"format": 3}'])
 def test_without_a_snapshot_it_starts_and_defers(milter, content):
     """Nothing leaves unseen; once something is applied, mail flows."""
     milter.snapshot.unlink()

@@ -21,7 +21,7 @@ from pointsman.postfix.lane import Tables
 from pointsman.postfix.reload import reload
 from pointsman.postfix.render import Rendered, render
 from pointsman.routing import snapshot as snapshots
-from pointsman.routing.snapshot import Snapshot
+from pointsman.routing.snapshot import Lane, Snapshot
 from pointsman.store.book import Book, read
 from pointsman.store.database import Store
 
@@ -283,8 +283,14 @@ def _changed_lanes(
     return frozenset(
         name
         for name, lane in after.lanes.items()
-        if lane.live and (old.get(name) != lane or name in touched or f"pm-{name}/unix" in services)
+        if lane.live
+        and (_way(old.get(name)) != _way(lane) or name in touched or f"pm-{name}/unix" in services)
     )
+
+
+def _way(lane: Lane | None) -> tuple[str, bool, bool] | None:
+    """What of a lane has to do with where mail goes; its rate has not."""
+    return (lane.nexthop, lane.live, lane.align) if lane else None
 
 
 def _changed_keys(after: Snapshot, before: Snapshot, now: float) -> Mapping[str, float]:

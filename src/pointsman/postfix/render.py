@@ -5,6 +5,7 @@ The result is compared with what is there by apply.py, which alone writes.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import ip_network
 
 from pointsman.postfix.conf import service_entry, spell_list
@@ -17,9 +18,11 @@ from pointsman.routing.snapshot import (
     Agency,
     Lane,
     Link,
+    Pause,
     Snapshot,
     Surroundings,
 )
+from pointsman.store import records
 from pointsman.store.book import Book
 from pointsman.store.records import Connector
 
@@ -38,12 +41,12 @@ _TRACES = rf"""/^Return-Path: <.*{_DOMAIN}>$/ IGNORE
 /^X-Postfix-Sender: rfc822; {_QUOTED}$/ REPLACE X-Postfix-Sender: rfc822; "$1"@$2
 /^X-Postfix-Sender: rfc822; {_PLAIN}$/ REPLACE X-Postfix-Sender: rfc822; $1@$2
 """
-STRIP = f"""/^X-Pointsman-Lane:/ IGNORE
+STRIP = f"""/^X-Pointsman-(Lane|Held):/ IGNORE
 {_TRACES}"""
 # In a body only what could be a real marker, e.g. in a postmaster's notice; a
 # check of each line for its first letters keeps the cost down.
 STRIP_BODY = f"""if /^(X-Po|Return-Path)/
-/^X-Pointsman-Lane: [0-9a-f]{{32}} / IGNORE
+/^X-Pointsman-(Lane|Held): [0-9a-f]{{32}} / IGNORE
 {_TRACES}endif
 """
 # The server's word about our login is the connector's fault, not the message's.
@@ -121,7 +124,9 @@ def _snapshot(
 ) -> Snapshot:
     """What the daemons get to know; links to a new connector are not yet among it."""
     lanes = {
-        c.name: Lane(c.name, nexthop(c), c.state == "live", c.envelope == "align")
+        c.name: Lane(
+            c.name, nexthop(c), c.state == "live", c.envelope == "align", c.rate, c.backlog
+        )
         for c in connectors
     }
     pairs: dict[tuple[str, str], Link] = {}
@@ -134,7 +139,14 @@ def _snapshot(
     }
     agencies = {
         a.name: Agency(
-            a.name, frozenset(a.logins), tuple(map(ip_network, a.networks)), a.any_client
+            a.name,
+            frozenset(a.logins),
+            tuple(map(ip_network, a.networks)),
+            a.any_client,
+            a.rate,
+            a.over_limit,
+            a.held_max,
+            a.exempt,
         )
         for a in book.agencies.values()
     }
@@ -146,8 +158,15 @@ def _snapshot(
         links=links,
         default=book.default,
         null_sender=book.null_sender,
+        rates={s.key: s.rate for s in book.senders.values() if s.rate and s.key in links},
+        pauses={name: _pause(pause) for name, pause in book.pauses.items()},
         around=around,
     )
+
+
+def _pause(pause: records.Pause) -> Pause:
+    until = datetime.fromisoformat(pause.until).timestamp() if pause.until else 0.0
+    return Pause(pause.who, pause.at, until, pause.reason)
 
 
 def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -203,7 +222,14 @@ def _requeue_checks(markers: Mapping[str, str], tokens: tuple[str, ...]) -> str:
         f"/^X-Pointsman-Lane: {known} {name}$/ FILTER {destination}"
         for name, destination in markers.items()
     ]
-    return "\n".join([*rules, f"/^X-Pointsman-Lane: {known} / HOLD connector is gone", ""])
+    return "\n".join(
+        [
+            *rules,
+            f"/^X-Pointsman-Lane: {known} / HOLD connector is gone",
+            f"/^X-Pointsman-Held: {known} / HOLD held until its rate allows",
+            "",
+        ]
+    )
 
 
 def _cleanup_entry(tables: Tables, chroot: str, checks: Mapping[str, str]) -> str:

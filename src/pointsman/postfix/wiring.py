@@ -21,6 +21,8 @@ STRIPPED = ("smtp_header_checks", "smtp_mime_header_checks", "smtp_nested_header
 GENERIC = ("smtp_generic_maps", "lmtp_generic_maps")
 MILTERS = {"smtpd_milters": "smtpd", "non_smtpd_milters": "cleanup"}
 FIXED = {"enable_long_queue_ids": "yes", "smtpd_forbid_bare_newline": "yes"}
+# The active queue is all lanes' together: with the default, ten slow ones would fill it.
+AT_LEAST = {"qmgr_message_active_limit": 100_000, "qmgr_message_recipient_limit": 100_000}
 
 # Postfix's own limits would keep a client waiting for minutes when we hang.
 MILTER_LIMITS = (
@@ -55,7 +57,14 @@ def parameters(config: Config, instance: Instance) -> dict[str, str]:
         **{n: spell_list(item, *_others(now[n], ours)) for n, item in first.items()},
         **{n: spell_list(*_others(now[n], ours), item) for n, item in last.items()},
         **FIXED,
+        **_at_least(instance),
     }
+
+
+def _at_least(instance: Instance) -> dict[str, str]:
+    """Limits raised; an admin who allows more keeps that."""
+    now = instance.parameters(*AT_LEAST)
+    return {name: str(max(least, int(now[name]))) for name, least in AT_LEAST.items()}
 
 
 def _others(value: str, ours: tuple[str, ...]) -> list[str]:

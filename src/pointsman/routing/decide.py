@@ -115,6 +115,22 @@ def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
     return Decision(step, route, outbound)
 
 
+def owner(snapshot: Snapshot, message: Message) -> Route | None:
+    """Whose mail to hosted recipients is, where its agency wants that counted too."""
+    if all(agency.exempt for agency in snapshot.agencies.values()):
+        return None
+    try:
+        envelope = parse_path(message.envelope, snapshot.around.myorigin)
+        authors = _authors(snapshot, message)
+    except AddressError:
+        return None
+    route = route_of(snapshot, authors.decider, authors.by, envelope)
+    if forbidden(snapshot, [*authors.mailboxes, envelope], message.client) is not None:
+        return None
+    agency = snapshot.agencies.get(route.agency)
+    return route if agency is not None and not agency.exempt else None
+
+
 def _token(marker: str) -> str:
     match = _TOKEN.match(marker)
     return match[1].lower() if match else ""

@@ -6,13 +6,16 @@ than Postfix does. It holds no password; the marker's tokens are in it, hence 06
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+from pointsman.rates.rate import UNLIMITED
+
+FORMAT = 2
 
 DEFAULT_AGENCY = "default"
 POSTFIX = "postfix"  # the built-in connector: what this Postfix did before us
@@ -30,6 +33,29 @@ class Agency:
     logins: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
     any_client: bool = False
+    rate: str = UNLIMITED
+    over_limit: str = "delay"
+    held_max: int = 10_000
+    exempt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why mail of an agency or connector waits, and until when (epoch; 0 for no end)."""
+
+    who: str
+    at: str
+    until: float
+    reason: str
+
+    def __str__(self) -> str:
+        because = f": {self.reason}" if self.reason else ""
+        end = f" until {_moment(self.until)}" if self.until else ""
+        return f"paused by {self.who} at {self.at}{end}{because}"
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)
@@ -40,6 +66,8 @@ class Lane:
     nexthop: str
     live: bool = True
     align: bool = False
+    rate: str = UNLIMITED
+    backlog: int = 2_000
 
     @property
     def transport(self) -> str:
@@ -89,10 +117,22 @@ class Snapshot:
     links: Mapping[str, Link] = field(default_factory=dict)
     default: str = POSTFIX
     null_sender: str = ""  # the connector of the table's `<>` key, if any
+    rates: Mapping[str, str] = field(default_factory=dict)  # of sender links that have their own
+    pauses: Mapping[str, Pause] = field(default_factory=dict)  # `agency NAME`, `connector NAME`
     around: Surroundings = field(default_factory=Surroundings)
     # Keys whose row changed, and until when qmgr may remember the old one; a carrier
     # is another sender, of which it remembers nothing.
     changed: Mapping[str, float] = field(default_factory=dict)
+
+    def pause(self, agency: str, connector: str, now: float) -> tuple[str, Pause] | None:
+        """What stops this mail, if anything does; `now` in seconds since the epoch."""
+        if not self.pauses:
+            return None
+        for name in (f"agency {agency}", f"connector {connector}"):
+            found = self.pauses.get(name)
+            if found is not None and (not found.until or now < found.until):
+                return name, found
+        return None
 
     def transport_of(self, connector: str) -> str:
         """The service of a connector, built-in ones included."""
@@ -116,6 +156,8 @@ def dump(snapshot: Snapshot) -> str:
             "links": grouped,
             "default": snapshot.default,
             "null_sender": snapshot.null_sender,
+            "rates": dict(snapshot.rates),
+            "pauses": {name: asdict(pause) for name, pause in snapshot.pauses.items()},
             "around": _plain(vars(snapshot.around)),
             "changed": dict(snapshot.changed),
         },
@@ -152,6 +194,8 @@ def _parse(data: Any) -> Snapshot:
         links=_links(data["links"]),
         default=data["default"],
         null_sender=data["null_sender"],
+        rates=data["rates"],
+        pauses={name: Pause(**pause) for name, pause in data["pauses"].items()},
         around=Surroundings(**{**around, **sets, "unlisted": tuple(around["unlisted"])}),
         changed=data["changed"],
     )
@@ -159,7 +203,7 @@ def _parse(data: Any) -> Snapshot:
 
 def _agency(data: Mapping[str, Any]) -> Agency:
     networks = tuple(ip_network(n) for n in data["networks"])
-    return Agency(data["name"], frozenset(data["logins"]), networks, data["any_client"])
+    return Agency(**{**data, "logins": frozenset(data["logins"]), "networks": networks})
 
 
 def _links(grouped: Mapping[str, list[str]]) -> dict[str, Link]:

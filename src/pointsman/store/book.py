@@ -19,11 +19,16 @@ from pointsman.errors import PointsmanError
 from pointsman.routing.snapshot import POSTFIX
 from pointsman.store import tables
 from pointsman.store.database import Store
-from pointsman.store.records import Agency, Change, Connector, Sender
+from pointsman.store.records import Agency, Change, Connector, Pause, Sender
 
 _T = TypeVar("_T")
-Record = Agency | Connector | Sender
-_NOUNS: dict[type, str] = {Agency: "agency", Connector: "connector", Sender: "sender"}
+Record = Agency | Connector | Sender | Pause
+_NOUNS: dict[type, str] = {
+    Agency: "agency",
+    Connector: "connector",
+    Sender: "sender",
+    Pause: "pause",
+}
 
 
 class NotFoundError(PointsmanError):
@@ -42,6 +47,7 @@ class Book:
     agencies: Mapping[str, Agency]
     connectors: Mapping[str, Connector]
     senders: Mapping[str, Sender]
+    pauses: Mapping[str, Pause] = field(default_factory=dict)
     carriers: frozenset[tuple[str, str]] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,6 +102,7 @@ def read_book(connection: Connection) -> Book:
         connectors={row.name: _record(Connector, row) for row in rows[Connector]},
         # By position, as the table's columns are the fields in order: there may be 100,000.
         senders={row[0]: Sender(*row) for row in rows[Sender]},
+        pauses={row.name: _record(Pause, row) for row in rows[Pause]},
         carriers=frozenset((agency, connector) for agency, connector in carriers),
         settings=dict(settings),
     )

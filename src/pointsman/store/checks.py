@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from cryptography import x509
 
 from pointsman.errors import UsageError
+from pointsman.rates.rate import parse_rate, spell_rate
 from pointsman.routing.address import (
     Address,
     AddressError,
@@ -101,6 +102,11 @@ def checked_sender(text: str) -> str:
 
 def _spaced(local: str) -> bool:
     return local != local.strip() or bool(re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", local))
+
+
+def checked_rate(text: str) -> str:
+    """Accept a rate, in its normal spelling."""
+    return spell_rate(parse_rate(text))
 
 
 def checked_text(text: str) -> str:

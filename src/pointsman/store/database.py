@@ -3,7 +3,7 @@
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
@@ -16,7 +16,7 @@ from pointsman.errors import PointsmanError
 from pointsman.store import tables
 from pointsman.store.secrets import Secrets
 
-SCHEMA = "0001"  # the newest migration
+SCHEMA = "0002"  # the newest migration
 BUSY_TIMEOUT = 5  # seconds that SQLite waits for another writer
 
 
@@ -77,7 +77,9 @@ class Store:
         from pointsman.store.migrate import upgrade  # noqa: PLC0415 - slow to import
 
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.parent.exists():
+                self.path.parent.mkdir(parents=True)
+                self._give(self.path.parent)  # SQLite makes files beside its own
             self.path.touch(mode=0o640)
         with _sentences(self):
             upgrade(self.engine)
@@ -100,16 +102,16 @@ class Store:
 
     def _give_to_user(self) -> None:
         """Leave SQLite's files to the account that the daemons run as."""
-        if self.path is None or os.geteuid() != 0:
+        if self.path is not None:
+            for suffix in ("", "-wal", "-shm"):
+                self._give(Path(f"{self.path}{suffix}"))
+
+    def _give(self, path: Path) -> None:
+        if os.geteuid() != 0 or not path.exists():
             return
-        try:
+        with suppress(KeyError):  # no such account yet
             account = pwd.getpwnam(self.config.user)
-        except KeyError:
-            return
-        for suffix in ("", "-wal", "-shm"):
-            file = Path(f"{self.path}{suffix}")
-            if file.exists():
-                os.chown(file, account.pw_uid, account.pw_gid)
+            os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _url(config: Config) -> URL:

@@ -17,6 +17,7 @@ from pointsman.store.checks import (
     checked_host,
     checked_network,
     checked_password,
+    checked_rate,
     checked_text,
     checked_username,
     is_literal,
@@ -70,6 +71,23 @@ class Agency:
         metavar="CIDR",
     )
     any_client: bool = setting(False, "Let every client that Postfix relays for send for it.")
+    rate: str = setting(
+        "50/minute",
+        "How much may leave: N/window, messages or recipients, several parts with ';', or "
+        "unlimited.",
+        check=checked_rate,
+        metavar="RATE",
+    )
+    over_limit: str = setting(
+        "delay",
+        "What happens beyond the rate. delay: accept and hold, let go as the rate allows; "
+        "defer: answer 450, the client tries again; reject: answer 550.",
+        choices=("delay", "defer", "reject"),
+    )
+    held_max: int = setting(10_000, "Messages held at most; beyond that new ones get a 450.")
+    exempt: bool = setting(
+        True, "Do not count null-sender mail, postmaster's, and mail to hosted recipients only."
+    )
     description: str = setting("", "A note for people.", check=checked_text)
 
 
@@ -111,6 +129,17 @@ class Connector:
         "accepts only its own.",
         choices=("keep", "align"),
     )
+    rate: str = setting(
+        "unlimited",
+        "How much may leave by it, all agencies together: a provider's limit.",
+        check=checked_rate,
+        metavar="RATE",
+    )
+    backlog: int = setting(
+        2_000,
+        "Messages on their way out at most; beyond that new ones are held, so that a slow "
+        "server does not fill the queue that all share.",
+    )
     description: str = setting("", "A note for people.", check=checked_text)
     state: str = "new"  # new, live, disabled: only enable and disable change it
 
@@ -128,6 +157,18 @@ class Sender:
     key: str
     agency: str
     connector: str
+    rate: str = ""  # of this sender alone, within its agency's
+
+
+@dataclass(frozen=True)
+class Pause:
+    """An agency or connector whose mail waits until it is resumed."""
+
+    name: str  # `agency court` or `connector court-smtp`
+    who: str
+    at: str  # ISO 8601, UTC
+    until: str  # the same; "" for no end
+    reason: str
 
 
 @dataclass(frozen=True)

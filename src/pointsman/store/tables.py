@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, MetaData, Table, Text
 
-from pointsman.store.records import Agency, Change, Connector, Sender
+from pointsman.store.records import Agency, Change, Connector, Pause, Sender
 
 metadata = MetaData()
 
@@ -26,6 +26,7 @@ def _table(name: str, record: type, primary: str, *more: Column[Any]) -> Table:
 agency = _table("agency", Agency, "name")
 connector = _table("connector", Connector, "name")
 sender = _table("sender", Sender, "key")
+pause = _table("pause", Pause, "name")
 change = _table("change", Change, "", Column("id", Integer, primary_key=True, autoincrement=True))
 
 # Every pair that ever had a carrier keeps its row: queued mail must not fall through.
@@ -41,7 +42,31 @@ setting = Table(
     Column("name", Text, primary_key=True),
     Column("value", JSON, nullable=False),
 )
+COUNTS = ("sent", "recipients", "held", "deferred", "refused")
+usage = Table(
+    "usage",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # of a slice, seconds since the epoch
+    Column("name", Text, primary_key=True),  # `agency court`, `connector court-smtp`
+    *(Column(count, BigInteger, nullable=False) for count in COUNTS),
+)
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("host", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
 revision = Table("revision", metadata, Column("number", Integer, primary_key=True))
 
-TABLES: dict[type, Table] = {Agency: agency, Connector: connector, Sender: sender}
-KEYS: dict[type, str] = {Agency: "name", Connector: "name", Sender: "key"}
+TABLES: dict[type, Table] = {
+    Agency: agency,
+    Connector: connector,
+    Sender: sender,
+    Pause: pause,
+}
+KEYS: dict[type, str] = {Agency: "name", Connector: "name", Sender: "key", Pause: "name"}

@@ -12,13 +12,19 @@ POLL = 0.2  # seconds between looks at the file
 class Current:
     """Holds the newest good snapshot; replacing it is one assignment."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self.path = path
+        self._quiet = quiet
         self.snapshot: Snapshot | None = None
+        self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> None:
         """Load the file if it is another one than last time; keep the old one on trouble."""
+        with self._lock:
+            self._refresh()
+
+    def _refresh(self) -> None:
         try:
             status = self.path.stat()
             seen = (status.st_mtime_ns, status.st_ino)
@@ -26,7 +32,8 @@ class Current:
                 return
             self._seen = seen
             self.snapshot = load(self.path)
-            logs.snapshot_loaded(self.snapshot)
+            if not self._quiet:
+                logs.snapshot_loaded(self.snapshot)
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:

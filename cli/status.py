@@ -1,0 +1,114 @@
+"""`pointsman status`: one screen of what runs, what waits and what may still go."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from pointsman.cli import live, show
+from pointsman.cli.context import Context, json_option, pass_context
+from pointsman.cli.pausing import paused
+from pointsman.locks import is_locked
+from pointsman.postfix import queue
+from pointsman.postfix.conf import Instance, PostfixError
+from pointsman.postfix.probe import milter_answers
+from pointsman.routing import snapshot as snapshots
+from pointsman.store.book import Book, read
+
+
+@click.command()
+@json_option
+@pass_context
+def status(ctx: Context, *, as_json: bool) -> None:
+    """Show lanes, agencies, rates, held mail and queues on one screen."""
+    book = read(ctx.store)
+    names = [f"agency {a}" for a in book.agencies] + [f"connector {c}" for c in book.connectors]
+    now, trouble = live.state(ctx, names)
+    answers = {
+        "programs": _programs(ctx, trouble),
+        "revision": {"database": book.revision, "applied": _applied(ctx)},
+        "queue": _queue(ctx),
+        "lanes": _lanes(book, now),
+        "agencies": _agencies(book, now),
+    }
+    show.json_lines([answers]) if as_json else _print(answers)
+
+
+def _programs(ctx: Context, trouble: str) -> dict[str, str]:
+    instance = Instance(ctx.config.postfix.config_directory)
+    up = {
+        "postfix": instance.running(),
+        "milter": milter_answers(ctx.config.milter_socket),
+        "policy": not trouble,
+        "agent": is_locked(ctx.config.agent_lock),
+    }
+    return {name: "up" if there else "DOWN" for name, there in up.items()}
+
+
+def _applied(ctx: Context) -> int | None:
+    try:
+        return snapshots.load(ctx.config.snapshot).revision
+    except (OSError, ValueError):
+        return None
+
+
+def _queue(ctx: Context) -> dict[str, int] | str:
+    try:
+        ids = queue.ids(Instance(ctx.config.postfix.config_directory))
+    except (PermissionError, PostfixError) as error:
+        return f"can't be read: {error}"
+    return {part: len(found) for part, found in ids.items()}
+
+
+def _lanes(book: Book, now: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "connector": c.name,
+            "state": c.state,
+            "host": c.host,
+            "queued": now["moving"].get(c.name, 0),
+            "rate": c.rate,
+            "left": live.left(now["use"].get(f"connector {c.name}", [])),
+            "paused": paused(book, f"connector {c.name}"),
+        }
+        for c in sorted(book.connectors.values(), key=lambda c: c.name)
+    ]
+
+
+def _agencies(book: Book, now: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "agency": a.name,
+            "rate": a.rate,
+            "left": live.left(now["use"].get(f"agency {a.name}", [])),
+            "held": now["held"].get(a.name, 0),
+            "oldest": now["oldest"].get(a.name, 0),
+            "paused": paused(book, f"agency {a.name}"),
+        }
+        for a in sorted(book.agencies.values(), key=lambda a: a.name)
+    ]
+
+
+def _print(answers: Mapping[str, Any]) -> None:
+    revision, waiting = answers["revision"], answers["queue"]
+    click.echo("   ".join(f"{name} {state}" for name, state in answers["programs"].items()))
+    click.echo(f"revision {revision['database']}, applied {revision['applied']}")
+    if isinstance(waiting, str):
+        click.echo(f"queue {waiting}")
+    else:
+        click.echo("queue: " + "   ".join(f"{name} {count}" for name, count in waiting.items()))
+    click.echo()
+    lanes = [list(lane.values()) for lane in answers["lanes"]]
+    titles = ("CONNECTOR", "STATE", "HOST", "QUEUED", "RATE", "LEFT", "PAUSED")
+    show.table(lanes, titles, "connector")
+    click.echo()
+    agencies = [[*list(a.values())[:4], age(a["oldest"]), a["paused"]] for a in answers["agencies"]]
+    show.table(agencies, ("AGENCY", "RATE", "LEFT", "HELD", "OLDEST", "PAUSED"), "agency")
+
+
+def age(seconds: float) -> str:
+    """A length of time in its largest unit; '' for none."""
+    for length, name in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{name}"
+    return ""

@@ -1,0 +1,50 @@
+"""How many messages each lane has on their way, so that no lane fills the queue. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+APPEARS = 5.0  # seconds that a message may take from our answer into the queue
+
+
+@dataclass
+class Backlog:
+    """Counts only while the agent says what is in the queue."""
+
+    watched: bool = False
+    count: Counter[str] = field(default_factory=Counter)  # by connector
+    _moving: dict[str, tuple[str, float]] = field(default_factory=dict)  # id: connector, since
+
+    def add(self, queue_id: str, connector: str, now: float) -> None:
+        """Note a message that was let through."""
+        if self.watched and queue_id and queue_id not in self._moving:
+            self._moving[queue_id] = (connector, now)
+            self.count[connector] += 1
+
+    def learn(self, lanes: Mapping[str, str], now: float) -> None:
+        """Begin to count, with what is in the queue already: queue id to connector."""
+        self.watched = True
+        for queue_id, connector in lanes.items():
+            self.add(queue_id, connector, now)
+
+    def prune(self, there: Iterable[str], now: float) -> None:
+        """Forget what the agent does not see in the queue any more."""
+        seen = set(there)
+        gone = [
+            queue_id
+            for queue_id, (_, since) in self._moving.items()
+            if queue_id not in seen and now - since > APPEARS
+        ]
+        for queue_id in gone:
+            connector, _ = self._moving.pop(queue_id)
+            self.count[connector] -= 1
+
+    def stop(self) -> None:
+        """The agent has gone: count nothing, hold nothing for it."""
+        self.watched = False
+        self.count.clear()
+        self._moving.clear()
+
+    def full(self, connector: str, limit: int) -> bool:
+        """Whether a lane has as many as it may."""
+        return limit > 0 and self.count[connector] >= limit

@@ -1,0 +1,157 @@
+"""Puts what the journal says back into a ledger, and a ledger into a new journal."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pointsman import logs
+from pointsman.policy.held import Held
+from pointsman.policy.journal import hold_line, is_id, text_of, word
+from pointsman.policy.ledger import Ledger
+from pointsman.policy.verdict import GO, Verdict
+from pointsman.rates.counters import Memory
+
+Steps = dict[tuple[str, int, str], list[tuple[float, int]]]
+
+
+def state(ledger: Ledger) -> Iterator[str]:
+    """Everything that is remembered, as lines."""
+    if isinstance(ledger.counters, Memory):
+        for key, seconds, unit, steps in ledger.counters.dump():
+            for end, amount in steps:
+                yield f"step {end!r} {amount} {word(key)} {seconds} {unit}"
+    for name in filter(is_id, ledger.answered.names()):
+        yield f"seen {name}"
+    for held in ledger.held.by_id.values():
+        yield hold_line(held)
+    for held in ledger.held.going.values():
+        yield f"went {held.charged_at!r} {held.queue_id} {held.charged}"
+    for held in ledger.held.by_id.values():
+        if held.offered:
+            yield f"again {held.queue_id}"
+    for queue_id in ledger.gone:
+        yield f"gone {queue_id}"
+
+
+def replay(ledger: Ledger, lines: Iterable[Sequence[str]]) -> None:
+    """Do again what was written; a damaged line is left out, and said."""
+    damaged = 0
+    steps: Steps = {}
+    for line in lines:
+        try:
+            if line[0] == "step":
+                _, end, amount, key, seconds, unit = line
+                known = steps.setdefault((text_of(key), int(seconds), unit), [])
+                known.append((float(end), int(amount)))
+            else:
+                _restore(ledger, steps)
+                _DO[line[0]](ledger, *line[1:])
+        except (ValueError, KeyError, TypeError):
+            damaged += 1
+    _restore(ledger, steps)
+    if damaged:
+        logs.journal_damaged(ledger.journal.path, damaged)
+
+
+def _restore(ledger: Ledger, steps: Steps) -> None:
+    if isinstance(ledger.counters, Memory):
+        for (key, seconds, unit), known in steps.items():
+            ledger.counters.restore(key, seconds, unit, known)
+    steps.clear()
+
+
+def _charge(
+    ledger: Ledger,
+    at: str,
+    recipients: str,
+    queue_id: str,
+    instance: str,
+    agency: str,
+    connector: str,
+    sender: str,
+) -> None:
+    line = (text_of(agency), text_of(connector), text_of(sender))
+    if int(recipients) and isinstance(ledger.counters, Memory):
+        wanted = ledger.rules.wanted(line)
+        ledger.counters.windows.count(wanted, int(recipients), float(at))
+    for name in (queue_id, instance):
+        if name != "-":
+            ledger.answered.add(GO, name)
+
+
+def _hold(
+    ledger: Ledger,
+    since: str,
+    recipients: str,
+    queue_id: str,
+    exempt: str,
+    number: str,
+    agency: str,
+    connector: str,
+    sender: str,
+) -> None:
+    line = (text_of(agency), text_of(connector), text_of(sender))
+    held = Held(queue_id, line, int(recipients), exempt == "1", float(since), int(number))
+    # Until the first look at the counters, new mail waits behind what is held.
+    ledger.held.add(held, f"agency {line[0]}")
+    ledger.answered.add(Verdict("HOLD", "held already"), queue_id)
+
+
+def _went(ledger: Ledger, at: str, queue_id: str, amount: str) -> None:
+    held = ledger.held.by_id.get(queue_id)
+    if held is not None and queue_id not in ledger.held.going:
+        ledger.held.let_go(held, float(at), int(amount))
+
+
+def _go(ledger: Ledger, at: str, queue_id: str, amount: str) -> None:
+    _went(ledger, at, queue_id, amount)
+    held = ledger.held.going.get(queue_id)
+    if held is not None and isinstance(ledger.counters, Memory):
+        ledger.counters.windows.count(ledger.wanted_by(held), held.charged, float(at))
+
+
+def _back(ledger: Ledger, queue_id: str) -> None:
+    held = ledger.held.going.get(queue_id)
+    if held is None or held.charged_at is None:
+        return
+    if isinstance(ledger.counters, Memory):
+        wanted, amount = ledger.wanted_by(held), held.charged
+        ledger.counters.windows.take_back(wanted, amount, held.charged_at)
+    ledger.held.put_back(held)
+
+
+def _again(ledger: Ledger, queue_id: str) -> None:
+    held = ledger.held.going.get(queue_id)
+    if held is not None:
+        ledger.held.put_back(held, offered=True)
+    elif queue_id in ledger.held.by_id:
+        ledger.held.by_id[queue_id].offered = True
+
+
+def _gone(ledger: Ledger, queue_id: str) -> None:
+    ledger.held.drop(queue_id)
+    ledger.mark_gone(queue_id)
+
+
+def _drop(ledger: Ledger, queue_id: str) -> None:
+    ledger.held.drop(queue_id)
+
+
+def _seen(ledger: Ledger, name: str) -> None:
+    ledger.answered.add(GO, name)
+
+
+def _rename(ledger: Ledger, at: str, old: str, new: str) -> None:
+    ledger.held.rename(old, new, float(at))
+
+
+_DO: dict[str, Callable[..., None]] = {
+    "charge": _charge,
+    "hold": _hold,
+    "went": _went,
+    "go": _go,
+    "back": _back,
+    "again": _again,
+    "seen": _seen,
+    "gone": _gone,
+    "drop": _drop,
+    "rename": _rename,
+}
