@@ -51,7 +51,12 @@ def fill(postfix: Instance, size: Size, sink: int) -> None:
 
 def _agencies(size: Size) -> Iterator[Agency]:
     for n in range(size.connectors):
-        yield Agency(f"a{n}", logins=(f"app{n}",), networks=("192.0.2.0/24", "127.0.0.0/8"))
+        yield Agency(
+            f"a{n}",
+            logins=(f"app{n}",),
+            networks=("192.0.2.0/24", "127.0.0.0/8"),
+            rate="unlimited",  # the rate of new ones would hold what we send
+        )
 
 
 def _connectors(size: Size, sink: int, store: Store) -> Iterator[Connector]:
@@ -65,7 +70,14 @@ def _connectors(size: Size, sink: int, store: Store) -> Iterator[Connector]:
             if size.passwords
             else {}
         )
-        yield Connector(f"c{n}", host=f"127.0.0.1:{sink}", tls="none", state="live", **login)
+        yield Connector(
+            f"c{n}",
+            host=f"127.0.0.1:{sink}",
+            tls="none",
+            state="live",
+            backlog=1_000_000,  # counted all the same, and never reached
+            **login,
+        )
 
 
 def _senders(size: Size) -> Iterator[Sender]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.cpu import process_seconds, tree_seconds
+from bench.cpu import process_seconds, tree_seconds, wakes
 from bench.load import SESSIONS, Stream, Timing, pump
 from bench.rig import Rig
 from lab.instance import wait_until
@@ -14,7 +14,7 @@ from lab.instance import wait_until
 WARM_UP = 0.1  # of the messages, before the clock starts: processes start, caches fill
 
 _SENT = re.compile(r"postfix/([^/ ]+)/smtp\[\d+\]: \w+: to=<.* status=sent ")
-_WAY = re.compile(r"pointsman/milter\[\d+\]: \w+: .*\bway=([\w-]+)")
+_WAY = re.compile(r"pointsman/milter\[\d+\]: \w+: .*\bway=([\w-]+), rate=go(?:,|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Entrant:
     rig: Rig
     parameters: Mapping[str, str]
     streams: Sequence[Stream]
-    way: str = ""  # what the milter must say of each message; '' if it must not see any
+    way: str = ""  # what the milter must say of each, policy asked; '' if it sees none
     lanes: Sequence[str] = ("bench",)
     milter: int = 0  # process id of the milter, ours or the other
+    policy: int = 0  # and of a policy server that is not ours
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Sample:
 
     timing: Timing
     milter: float  # CPU seconds of the milter
-    all: float  # and of Postfix, milter and agent together
+    all: float  # and of Postfix and all that serve it
 
     @property
     def inject(self) -> float:
@@ -56,7 +57,7 @@ class Sample:
 
     @property
     def whole_cost(self) -> float:
-        """CPU microseconds of Postfix, milter and agent for a message."""
+        """CPU microseconds of Postfix and all that serve it, for a message."""
         return self.all / self.timing.messages * 1e6
 
 
@@ -68,18 +69,21 @@ def run(entrant: Entrant, messages: int, *, reuse: bool) -> Sample:
     mark = rig.postfix.log_size()
     few = max(2 * SESSIONS, int(messages * WARM_UP))
     _prove(entrant, mark, pump(rig.postfix, entrant.streams, few, reuse=reuse))
-    mark, before = rig.postfix.log_size(), _used(entrant)
+    mark, before, slept = rig.postfix.log_size(), _used(entrant), wakes(entrant.policy)
     timing = pump(rig.postfix, entrant.streams, messages, reuse=reuse)
     milter, all_ = (now - then for now, then in zip(_used(entrant), before, strict=True))
     _prove(entrant, mark, timing)
+    if entrant.policy and wakes(entrant.policy) - slept < messages / SESSIONS:
+        raise RuntimeError(f"{entrant.name} was not itself: Postfix did not ask the policy server")
     return Sample(timing, milter, all_)
 
 
 def _used(entrant: Entrant) -> tuple[float, float]:
     """CPU seconds so far: of the milter, and of all that serves mail."""
     postfix, milter = entrant.rig.postfix, entrant.milter
-    agent = [postfix.daemons["agent"].pid] if "agent" in postfix.daemons else []
-    return process_seconds(milter), tree_seconds(entrant.rig.master_pid, milter, *agent)
+    own = [postfix.daemons[name].pid for name in ("agent", "policy") if name in postfix.daemons]
+    pids = {entrant.rig.master_pid, milter, entrant.policy, *own}
+    return process_seconds(milter), tree_seconds(*pids)
 
 
 def _prove(entrant: Entrant, since: int, timing: Timing) -> None:

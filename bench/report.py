@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from tabulate import tabulate
-
 from bench.fill import LARGE, SMALL
+from bench.layout import spread, table
 from bench.load import BODY, SESSIONS
+from bench.policy_report import policy_report
+from bench.promise import Check
 from bench.race import WARM_UP, Sample
 from bench.results import Results
 from bench.scale import Scale, entrant_name
-from bench.targets import RATES, Check, Rate, checks, ratios
-from bench.throughput import BARE, CARRIER, FLOOR, MODES, TABLE, Throughput
+from bench.targets import RATES, Rate, checks, ratios
+from bench.throughput import BARE, CARRIER, FLOOR, FLOORS, MODES, TABLE, Throughput
 
 ENOUGH = (5, 2000)  # rounds and messages below which a figure is only a hint
 
@@ -23,14 +24,12 @@ def report(results: Results) -> str:
         parts += _throughput(results.throughput)
     if results.scale:
         parts += _scale(results.scale)
+    if results.policy:
+        parts += policy_report(results.policy)
     if results.applied():
         parts += _applies(results)
     parts += _verdict(checks(results))
     return "\n\n".join(parts) + "\n"
-
-
-def _table(rows: Sequence[Sequence[str]], *headers: str) -> str:
-    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
 def _head(results: Results) -> Iterator[str]:
@@ -42,15 +41,16 @@ def _head(results: Results) -> Iterator[str]:
         f"configurations in turn within each round, each warmed up with {WARM_UP:.0%} more. "
         "*In*: until Postfix has taken all messages; *in and out*: until all are delivered. "
         "Ratios are taken round by round; given is their median, and in brackets their range. CPU "
-        "is for one message: of Postfix, milter and agent together, and of the milter alone, "
+        "is for one message: of Postfix and all that serve it, and of the milter alone, "
         "ours or the one in C; it varies less than any rate when others use the machine."
     )
     if results.rounds < ENOUGH[0] or results.messages < ENOUGH[1]:
         yield "**A small run, made to see that it works: its figures are only a hint.**"
-    yield _table(list(results.machine.items()), "machine", "")
+    yield table(list(results.machine.items()), "machine", "")
     missing = {
         "throughput": results.throughput is None,
         "scale": results.scale is None,
+        "policy": results.policy is None,
         "apply": not results.applies,
     }
     if any(missing.values()):
@@ -62,13 +62,15 @@ def _throughput(found: Throughput) -> Iterator[str]:
     yield "\n".join(f"- **{name}**: {what}." for name, what in found.what.items())
     for mode in MODES:
         yield f"### {mode.capitalize()}"
-        yield _table(
+        yield table(
             [_throughput_row(found, name, mode) for name in found.what],
             "",
             "in, messages/s",
             f"of {FLOOR}",
+            f"of {FLOORS}",
             "in and out",
             f"of {FLOOR}",
+            f"of {FLOORS}",
             f"of {BARE}",
             *("CPU in all", "milter's"),
         )
@@ -76,15 +78,17 @@ def _throughput(found: Throughput) -> Iterator[str]:
 
 def _throughput_row(found: Throughput, name: str, mode: str) -> list[str]:
     def of(other: str, rate: Rate) -> str:
-        return _spread(ratios(samples, found.samples[other, mode], rate), 2)
+        return spread(ratios(samples, found.samples[other, mode], rate), 2)
 
     samples, (taken, passed) = found.samples[name, mode], RATES.values()
     return [
         name,
         _rates(samples, taken),
         of(FLOOR, taken),
+        of(FLOORS, taken),
         _rates(samples, passed),
         of(FLOOR, passed),
+        of(FLOORS, passed),
         of(BARE, passed),
         _cost(samples, lambda s: s.whole_cost),
         _cost(samples, lambda s: s.milter_cost),
@@ -92,12 +96,7 @@ def _throughput_row(found: Throughput, name: str, mode: str) -> list[str]:
 
 
 def _rates(samples: Sequence[Sample], rate: Rate) -> str:
-    return _spread([rate(sample) for sample in samples], 0)
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    middle, least, most = median(values), min(values), max(values)
-    return f"{middle:,.{digits}f} ({least:,.{digits}f} to {most:,.{digits}f})"
+    return spread([rate(sample) for sample in samples], 0)
 
 
 def _cost(samples: Sequence[Sample], cost_of: Rate) -> str:
@@ -114,13 +113,13 @@ def _scale(found: Scale) -> Iterator[str]:
     for mode in MODES:
         yield f"### {mode.capitalize()}, at scale"
         rows = [_scale_row(found, way, mode, rate) for way in (TABLE, CARRIER) for rate in RATES]
-        yield _table(rows, "messages/s", "small", "large", "ratio", "milter's CPU, small", "large")
+        yield table(rows, "messages/s", "small", "large", "ratio", "milter's CPU, small", "large")
     yield "### The milter's memory"
     rows = [
         [when, *(f"{now:.0f} MB, peak {peak:.0f} MB" for now, peak in (sizes[SMALL], sizes[LARGE]))]
         for when, sizes in found.memory.items()
     ]
-    yield _table(rows, "", "small", "large")
+    yield table(rows, "", "small", "large")
     yield "### One changed link"
     yield (
         "`pointsman sender link` with the agent running, from the start of the command to the "
@@ -129,18 +128,18 @@ def _scale(found: Scale) -> Iterator[str]:
     rows = [
         [
             str(size),
-            _spread([edit.command for edit in edits], 2),
-            _spread([edit.live for edit in edits], 2),
+            spread([edit.command for edit in edits], 2),
+            spread([edit.live for edit in edits], 2),
         ]
         for size, edits in found.edits.items()
     ]
-    yield _table(rows, "", "command ends after, s", "live after, s")
+    yield table(rows, "", "command ends after, s", "live after, s")
 
 
 def _scale_row(found: Scale, way: str, mode: str, label: str) -> list[str]:
     small, large = (found.samples[entrant_name(way, size), mode] for size in (SMALL, LARGE))
     rate = RATES[label]
-    ratio = _spread(ratios(large, small, rate), 2)
+    ratio = spread(ratios(large, small, rate), 2)
     costs = [_cost(samples, lambda s: s.milter_cost) for samples in (small, large)]
     return [f"{way}, {label}", _rates(small, rate), _rates(large, rate), ratio, *costs]
 
@@ -148,13 +147,13 @@ def _scale_row(found: Scale, way: str, mode: str, label: str) -> list[str]:
 def _applies(results: Results) -> Iterator[str]:
     yield "## Everything applied from nothing"
     yield "`pointsman apply`, where Postfix is set up and running and has no lane yet."
-    rows = [[str(size), _spread(s, 2), str(len(s))] for size, s in results.applied().items()]
-    yield _table(rows, "", "seconds", "times")
+    rows = [[str(size), spread(s, 2), str(len(s))] for size, s in results.applied().items()]
+    yield table(rows, "", "seconds", "times")
 
 
 def _verdict(found: Sequence[Check]) -> Iterator[str]:
     yield "## What was promised"
-    yield _table(
+    yield table(
         [[check.what, check.wanted, check.found, check.verdict] for check in found],
         *("", "wanted", "found", "kept"),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from bench.fill import Size
+from bench.policy import Policy
 from bench.scale import Scale
 from bench.throughput import Throughput
 
@@ -16,6 +17,7 @@ class Results:
     machine: dict[str, str]
     throughput: Throughput | None = None
     scale: Scale | None = None
+    policy: Policy | None = None
     applies: dict[Size, list[float]] = field(default_factory=dict)
 
     def applied(self) -> dict[Size, list[float]]:

@@ -30,6 +30,8 @@ WIRED = (
     "smtp_body_checks",
     "virtual_alias_maps",
 )
+# Where a policy server is asked about whole messages; `setup` leaves it alone.
+ASKED_AT_END = "smtpd_end_of_data_restrictions"
 # The way out of a Postfix without Pointsman, with as many processes as a lane has.
 PLAIN_LANE = "bench unix - - n - 5 smtp -o syslog_name=postfix/bench\n"
 WORKERS = ("smtpd", "cleanup", "qmgr", "trivial-rewrite", "smtp")
@@ -48,7 +50,7 @@ class Rig:
     @property
     def plain(self) -> dict[str, str]:
         """The same parameters without Pointsman."""
-        return dict.fromkeys(WIRED, "")
+        return {**dict.fromkeys(WIRED, ""), ASKED_AT_END: ""}
 
     @property
     def milter_socket(self) -> Path:
@@ -112,6 +114,11 @@ class Rig:
         return int((self.postfix.queue_directory / "pid/master.pid").read_text())
 
     @property
+    def policy_pid(self) -> int:
+        """Pointsman's policy daemon, which the milter asks about each message."""
+        return self.postfix.daemons["policy"].pid
+
+    @property
     def milter_pid(self) -> int:
         """Pointsman's milter."""
         return self.postfix.daemons["milter"].pid
@@ -128,6 +135,7 @@ def rig(folder: Path, size: Size, sink: int) -> Iterator[Rig]:
         postfix.start()
         pointsman(postfix, "setup")
         wired = _explicit(postfix)
+        postfix.start_daemon("policy")
         postfix.start_daemon("milter")
         fill(postfix, size, sink)
         start = time.monotonic()
@@ -151,4 +159,4 @@ def pointsman(postfix: Instance, *arguments: str) -> str:
 def _explicit(postfix: Instance) -> dict[str, str]:
     pairs = (line.partition("=") for line in postfix.postfix("postconf", "-n").splitlines())
     values = {name.strip(): value.strip() for name, _, value in pairs}
-    return {name: values[name] for name in WIRED}
+    return {**{name: values[name] for name in WIRED}, ASKED_AT_END: ""}

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from bench import scale, throughput
+from bench import peers, policy, scale, throughput
 from bench.load import sink
 from bench.machine import facts
 from bench.report import report
 from bench.results import Results
 from lab.city import new_folder
 
-PARTS = ("throughput", "scale", "apply")
+PARTS = ("policy", "throughput", "scale", "apply")
 APPLIES = 3
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--messages", type=int, default=4000, metavar="N", help="in each run")
     parser.add_argument(
+        "--seconds", type=float, default=policy.SECONDS, metavar="N", help="a run of `policy`"
+    )
+    parser.add_argument(
         "--only", action="append", choices=PARTS, help="run only this part; repeatable"
     )
     parser.add_argument(
@@ -76,6 +79,10 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 def _measure(options: argparse.Namespace, folder: Path, port: int) -> Results:
     results = Results(options.rounds, options.messages, facts(folder))
     parts = options.only or PARTS
+    if "policy" in parts:
+        peers.install()
+        place = _made(folder / "policy")
+        results.policy = policy.measure(place, options.rounds, options.seconds, _say)
     if "throughput" in parts:
         place = _made(folder / "throughput")
         results.throughput = throughput.measure(place, port, options.rounds, options.messages, _say)

@@ -1,14 +1,15 @@
 """What was promised, what was found, and by how much it falls short."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import median
 
+from bench import policy_targets
 from bench.fill import LARGE, SMALL
+from bench.promise import Check
 from bench.race import Sample
 from bench.results import Results
 from bench.scale import entrant_name
-from bench.throughput import CARRIER, FLOOR, MODES, TABLE
+from bench.throughput import CARRIER, FLOOR, FLOORS, MODES, TABLE
 
 SHARE = 0.95  # of the C milter's rate
 MEMORY = 200.0  # MB
@@ -17,22 +18,6 @@ APPLY = 10.0  # seconds
 
 Rate = Callable[[Sample], float]
 RATES: dict[str, Rate] = {"in": lambda s: s.inject, "in and out": lambda s: s.drain}
-
-
-@dataclass(frozen=True)
-class Check:
-    """One promise against one figure."""
-
-    what: str
-    wanted: str
-    found: str
-    kept: bool
-    short: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """In a word or two."""
-        return "yes" if self.kept else f"**no**, {self.short}"
 
 
 def ratios(some: Sequence[Sample], others: Sequence[Sample], rate: Rate) -> list[float]:
@@ -47,6 +32,8 @@ def checks(results: Results) -> list[Check]:
         found += _floor_checks(results)
     if results.scale:
         found += [*_scale_checks(results), *_memory_checks(results), *_edit_checks(results)]
+    if results.policy:
+        found += policy_targets.checks(results.policy)
     for size, seconds in results.applied().items():
         found.append(_limit(f"apply from nothing: {size}", median(seconds), max(seconds), APPLY))
     return found
@@ -55,14 +42,15 @@ def checks(results: Results) -> list[Check]:
 def _floor_checks(results: Results) -> Iterator[Check]:
     assert results.throughput
     samples = results.throughput.samples
-    for name in (TABLE, CARRIER):
+    pairs = [(name, other) for name in (TABLE, CARRIER) for other in (FLOOR, FLOORS)]
+    for name, other in pairs:
         for mode in MODES:
             for label, rate in RATES.items():
-                found = ratios(samples[name, mode], samples[FLOOR, mode], rate)
+                found = ratios(samples[name, mode], samples[other, mode], rate)
                 middle = median(found)
                 yield Check(
                     f"{name}, {mode}, {label}",
-                    f"{SHARE:.2f} of the C milter's rate",
+                    f"{SHARE:.2f} of the rate with {other}",
                     f"{middle:.2f} (rounds {min(found):.2f} to {max(found):.2f})",
                     middle >= SHARE,
                     f"{SHARE - middle:.3f} short",

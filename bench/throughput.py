@@ -5,14 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench import serving
 from bench.fill import SMALL, address
 from bench.floor import Floor, floor_milter
 from bench.load import Stream, write_message
 from bench.race import Entrant, Sample, run
-from bench.rig import Rig, rig
+from bench.rig import ASKED_AT_END, Rig, rig
+from bench.serving import Server
 from pointsman.postfix.wiring import MILTER_LIMITS
 
 BARE, FLOOR, WIRED_FLOOR = "no milter", "C milter", "C milter, our tables"
+FLOORS = "C milter, do-nothing policy"
 TABLE, CARRIER = "table mail", "carrier mail"
 FOREIGN = "bounce+7@vendor.example"  # linked to nothing
 MODES = {"one message per session": False, "many messages per session": True}
@@ -46,7 +49,7 @@ def race(entrants: list[Entrant], rounds: int, messages: int, say: Say) -> Sampl
 
 
 def measure(folder: Path, sink: int, rounds: int, messages: int, say: Say) -> Throughput:
-    """The race of five."""
+    """The race of six."""
     with _entrants(folder, sink) as entrants:
         result = Throughput({e.name: e.what for e in entrants})
         result.samples = race(entrants, rounds, messages, say)
@@ -58,31 +61,43 @@ def _entrants(folder: Path, sink: int) -> Iterator[list[Entrant]]:
     with (
         rig(folder / "postfix", SMALL, sink) as built,
         floor_milter(folder, built.milter_socket) as floor,
+        serving.floor(folder / "policy") as policy,
     ):
-        yield [*_without(built, floor), *_with(built, floor)]
+        yield [*_without(built, floor, policy), *_with(built, floor)]
 
 
-def _without(built: Rig, floor: Floor) -> list[Entrant]:
+def _without(built: Rig, floor: Floor, policy: Server) -> list[Entrant]:
     """Postfix as it would be if there were no Pointsman."""
     streams = [own_stream(built, 0)]
     alone = Entrant(BARE, "Postfix alone", built, built.plain, streams)
-    return [
+    milter = replace(
         alone,
-        replace(
-            alone,
-            name=FLOOR,
-            what="Postfix with a milter that does nothing",
-            parameters={**built.plain, **_milters(floor)},
-            milter=floor.pid,
+        name=FLOOR,
+        what="Postfix with a milter that does nothing",
+        parameters={**built.plain, **_milters(floor)},
+        milter=floor.pid,
+    )
+    both = replace(
+        milter,
+        name=FLOORS,
+        what=(
+            "the same, and a policy server on asyncio that does nothing, asked by "
+            f"`{ASKED_AT_END}`: two questions for each message, as with Pointsman"
         ),
-    ]
+        parameters={**milter.parameters, ASKED_AT_END: f"check_policy_service {policy.address}"},
+        policy=policy.pids[0],
+    )
+    return [alone, milter, both]
 
 
 def _with(built: Rig, floor: Floor) -> list[Entrant]:
     """Postfix wired by `setup`; once with the C milter, to tell the milter from the tables."""
     table = Entrant(
         name=TABLE,
-        what="Pointsman, envelope sender linked: the milter changes nothing",
+        what=(
+            "Pointsman, envelope sender linked: the milter changes nothing, and asks the policy "
+            "daemon"
+        ),
         rig=built,
         parameters=built.wired,
         streams=[own_stream(built, 0)],
