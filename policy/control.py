@@ -85,11 +85,18 @@ async def _adopt(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
     now = desk.now()
     foreign = []
     for found in question["messages"]:
-        line = (found["agency"], found["connector"], "")
+        known = desk.ledger.backlog.line_of(found["id"])
+        line = known or (found["agency"], found["connector"], "")
         held = Held(found["id"], line, found["recipients"], found["exempt"], now - found["waited"])
         if not desk.ledger.adopt(found["original"], held, now, ours=question["ours"]):
             foreign.append(found["id"])
     return {"foreign": foreign}
+
+
+async def _owners(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
+    """Agency and connector of messages on their way, as far as we let them through."""
+    lines = {queue_id: desk.ledger.backlog.line_of(queue_id) for queue_id in question["ids"]}
+    return {"owners": {queue_id: line[:2] for queue_id, line in lines.items() if line}}
 
 
 async def _state(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
@@ -121,4 +128,11 @@ async def _state(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_DO = {"queue": _queue, "due": _due, "done": _done, "adopt": _adopt, "state": _state}
+_DO = {
+    "queue": _queue,
+    "due": _due,
+    "done": _done,
+    "adopt": _adopt,
+    "owners": _owners,
+    "state": _state,
+}

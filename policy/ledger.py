@@ -91,7 +91,7 @@ class Ledger:
         """The verdict, now that the counters have been charged, or had no room."""
         if over is None:
             self._note_near(now)
-            self.backlog.add(asked.queue_id, asked.connector, now)
+            self.backlog.add(asked.queue_id, asked.line, now)
             self.journal.add(charge_line(asked, now))
             self.tally.add(asked, "sent", now)
             return self._remember(asked, GO)
@@ -192,7 +192,7 @@ class Ledger:
 
     def _let_go(self, held: Held, now: float, amount: int) -> None:
         self.held.let_go(held, now, amount)
-        self.backlog.add(held.queue_id, held.line[1], now)
+        self.backlog.add(held.queue_id, held.line, now)
         self.journal.add(f"go {now!r} {held.queue_id} {amount}")
 
     def wanted_by(self, held: Held) -> Wanted:

@@ -168,13 +168,15 @@ class Release(threading.Thread):
     def _stop_paused(self, snapshot: Snapshot) -> None:
         """Put on hold what waits in the queue; what is being delivered may finish."""
         found = []
-        for queued in queue.listed(self._instance):
-            if queued.queue not in ("deferred", "incoming"):
-                continue
-            owner = queue.owner_of(self._instance, snapshot, queued)
-            paused = owner and snapshot.pause(*owner, time.time())
-            if owner and paused:
-                found.append((queued, *owner, f"{paused[0]} is {paused[1]}"))
+        waiting = [q for q in queue.listed(self._instance) if q.queue in ("deferred", "incoming")]
+        # Of the null sender only policy knows whose it was.
+        owners = self._ask("owners", ids=[q.queue_id for q in waiting])["owners"]
+        for queued in waiting:
+            owner = owners.get(queued.queue_id) or queue.owner_of(self._instance, snapshot, queued)
+            agency, connector = owner or ("", "")
+            paused = snapshot.pause(agency, connector, time.time())
+            if paused is not None:
+                found.append((queued, agency, connector, f"{paused[0]} is {paused[1]}"))
         self._instance.run("postsuper", "-h", "-", stdin=_lines(q.queue_id for q, *_ in found))
         on_hold = set(queue.ids(self._instance)["hold"])
         stopped = [row for row in found if row[0].queue_id in on_hold]

@@ -18,15 +18,15 @@ ASKED = Asked("4Q1", "i1", ("court", "smtp", ""), 3)
 def test_backlog_counts_only_while_the_agent_watches():
     """Without it nothing is counted, and no lane is ever full."""
     backlog = Backlog()
-    backlog.add("1", "c", 0.0)
+    backlog.add("1", ("a", "c", ""), 0.0)
     assert not backlog.full("c", 1)
     backlog.learn({"2": "c", "3": "d"}, 0.0)
-    backlog.add("4", "c", 0.0)
+    backlog.add("4", ("a", "c", ""), 0.0)
     assert backlog.count == {"c": 2, "d": 1}
     assert backlog.full("c", 2)
     assert not backlog.full("c", 3)
     backlog.stop()
-    backlog.add("5", "c", 0.0)
+    backlog.add("5", ("a", "c", ""), 0.0)
     assert not backlog.full("c", 1)
 
 
@@ -35,7 +35,7 @@ def test_message_is_counted_once():
     backlog = Backlog()
     backlog.learn({"1": "c"}, 0.0)
     for queue_id in ("1", "1", ""):
-        backlog.add(queue_id, "c", 0.0)
+        backlog.add(queue_id, ("a", "c", ""), 0.0)
     assert backlog.count["c"] == 1
 
 
@@ -43,8 +43,8 @@ def test_message_that_has_left_makes_room():
     """Once it has had the time to appear in the queue and is not there."""
     backlog = Backlog()
     backlog.learn({}, 0.0)
-    backlog.add("1", "c", 10.0)
-    backlog.add("2", "c", 10.0)
+    backlog.add("1", ("a", "c", ""), 10.0)
+    backlog.add("2", ("a", "c", ""), 10.0)
     backlog.prune(["2"], 10.0 + APPEARS)
     assert backlog.count["c"] == 2
     backlog.prune(["2"], 10.1 + APPEARS)
