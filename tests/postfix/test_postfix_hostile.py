@@ -122,7 +122,10 @@ def hostile_city():
             run("connector", "enable", name, *(["--untested"] if name == "dead" else []))
         city.settle()
         city.evil = hostile(city, trap)
+        mark = city.postfix.log_size()
         city.postfix.set(**city.evil)
+        # The agent sees the edit and tells the milter what this Postfix does now.
+        city.postfix.wait_for_log(r"milter\[\d+\]: snapshot ", since=mark)
         city.outlast_memory()
         yield city
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.postfix.conf import Instance
+from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.queue import Queued, lane_of, listed, move_on
 from pointsman.routing.address import AddressError, carry, parse_path
 
@@ -91,13 +91,11 @@ class Queue:
         if program == "postqueue":
             return "".join(json.dumps(message) + "\n" for message in self.messages)
         if program == "postcat":
+            if arguments[-1] not in self.files:
+                raise PostfixError("postcat: fatal: open queue file: No such file or directory")
             return self.files[arguments[-1]]
         self.calls.append((program, *arguments, stdin))
         return ""
-
-    def test(self, _program, *arguments):
-        """Tell whether the message is still there."""
-        return arguments[-1] in self.files
 
     def complaints(self, program, *arguments):
         """Note the command."""
@@ -109,7 +107,7 @@ class Queue:
 def queue(monkeypatch):
     """An empty queue behind every Instance."""
     queue = Queue()
-    for name in ("run", "test", "complaints"):
+    for name in ("run", "complaints"):
         command = getattr(queue, name)
         monkeypatch.setattr(
             Instance, name, lambda _self, *args, command=command, **kwargs: command(*args, **kwargs)

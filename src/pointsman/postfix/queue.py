@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointsman.postfix.conf import Instance
+from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.routing.address import AddressError, carried_by, parse_path
 from pointsman.routing.decide import MARKER
 from pointsman.routing.lanes import find_link
@@ -134,6 +134,7 @@ def _is_stale(instance: Instance, snapshot: Snapshot, queued: Queued) -> bool:
 
 def text_of(instance: Instance, queue_id: str) -> str:
     """Envelope and header of a message; empty if it has left meanwhile."""
-    if not instance.test("postcat", "-q", "-e", queue_id):
+    try:
+        return instance.run("postcat", "-q", "-e", "-h", queue_id)
+    except PostfixError:
         return ""
-    return instance.run("postcat", "-q", "-e", "-h", queue_id)
