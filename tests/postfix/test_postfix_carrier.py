@@ -26,8 +26,9 @@ idns = st.just("münchen.test")
 literals = st.sampled_from(["[192.0.2.7]", "[IPv6:2001:db8::7]"])
 addresses = st.builds(
     lambda local, domain: f"{quote_local(local)}@{domain}",
-    # Postfix itself refuses a leading '-' (501): it could be taken for an option.
-    st.one_of(dotted, quoted, foreign).filter(lambda local: not local.startswith("-")),
+    # Postfix itself refuses a leading '-' (501): it could be taken for an option. A leading
+    # '@' it takes for a source route, quotes or not, where a colon follows.
+    st.one_of(dotted, quoted, foreign).filter(lambda local: not local.startswith(("-", "@"))),
     st.one_of(domains, domains, idns, literals),
 )
 

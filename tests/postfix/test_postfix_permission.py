@@ -129,7 +129,9 @@ def test_disabled_connector_defers_new_mail_and_keeps_queued(own_city):
     assert city.arrived("queued")[0].login == "court"
 
 
-@pytest.mark.parametrize("path", ["a.test!clerk", "clerk%a.test", "Clerk%A.Test"])
+@pytest.mark.parametrize(
+    "path", ["a.test!clerk", "clerk%a.test", "Clerk%A.Test", '"@x:clerk"@a.test']
+)
 def test_old_spellings_of_an_address(city, path):
     """Postfix reads these as clerk@a.test, so that they need the same permission."""
     reply = city.send(path, "x@b.test", f"{path} as B", login="b-app")

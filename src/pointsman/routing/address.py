@@ -62,7 +62,8 @@ NULL = Address("", "")
 def parse_path(path: str, myorigin: str = "") -> Address:
     """Read an SMTP path, ``<a@b>`` or ``a@b``; a bare name gets ``myorigin``.
 
-    Source routes are dropped, as Postfix does (RFC 5321 appendix C).
+    Source routes are dropped, as Postfix does (RFC 5321 appendix C), also where they only
+    look like one: Postfix forgets the quotes first.
     Raises AddressError for unbalanced quotes.
     """
     text = path.strip(_BLANK)
@@ -72,7 +73,10 @@ def parse_path(path: str, myorigin: str = "") -> Address:
         return NULL
     if text.startswith("@") and ":" in text:
         text = text.partition(":")[2]
-    return split_address(text, myorigin)
+    address = split_address(text, myorigin)
+    if address.local.startswith("@") and ":" in address.local:
+        return Address(address.local.partition(":")[2], address.domain)
+    return address
 
 
 def split_address(text: str, myorigin: str = "") -> Address:
