@@ -41,7 +41,7 @@ def test_three_hundred_at_once():
         assert subjects(city) == sorted(f"m{n}" for n in range(300))
         assert most_in_any(let_go(city).values(), 10) <= 60
         # At the server some arrive late: the first had to wait for the others to be taken in.
-        assert most_in_any([r.at for r in received(city)], 8) <= 60
+        assert most_in_any([r.at for r in received(city)], 6) <= 60
         assert released(city) == ids[60:]
         city.postfix.wait_for_empty_queue()
 
