@@ -1,5 +1,6 @@
 """`pointsman run agent`: the only privileged daemon; brings new revisions to Postfix."""
 
+import gc
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pointsman.postfix.apply import Applier
 from pointsman.release import Release
 from pointsman.store.database import Store
 
-POLL = 0.3  # seconds between looks at the revision
+POLL = 0.1  # seconds between looks at the revision
 RETRY = 5.0  # seconds to wait after trouble
 
 Seen = tuple[int, int, int]
@@ -42,6 +43,7 @@ class Agent:
         try:
             seen = self._look()
             if seen != self._applied:
+                gc.disable()  # 100,000 links are many objects, and none of them is garbage yet
                 report = self._applier.apply()
                 logs.applied(report.revision, len(report.changes), report.moved)
                 # Our own edits count as seen; the revision is the one that was applied.
@@ -49,6 +51,8 @@ class Agent:
             self._recovered()
         except (PointsmanError, OSError) as error:
             self._troubled(error)
+        finally:
+            gc.enable()
 
     def _look(self) -> Seen:
         """What would make us apply: an edit of the admin's, in either place."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from pointsman import logs
 from pointsman.routing.snapshot import Snapshot, load
 
-POLL = 0.2  # seconds between looks at the file
+POLL = 0.1  # seconds between looks at the file
 
 
 class Current:

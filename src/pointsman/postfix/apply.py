@@ -296,6 +296,5 @@ def _way(lane: Lane | None) -> tuple[str, bool, bool] | None:
 def _changed_keys(after: Snapshot, before: Snapshot, now: float) -> Mapping[str, float]:
     """Keys whose row changed, with how long qmgr may remember the old one."""
     recent = {key: until for key, until in before.changed.items() if until > now}
-    old, new = before.links, after.links
-    keys = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
-    return {**recent, **dict.fromkeys(keys, now + QMGR_MEMORY)}
+    differing = before.links.items() ^ after.links.items()
+    return {**recent, **dict.fromkeys((key for key, _ in differing), now + QMGR_MEMORY)}

@@ -6,6 +6,7 @@ The result is compared with what is there by apply.py, which alone writes.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_network
 
 from pointsman.postfix.conf import service_entry, spell_list
@@ -170,9 +171,10 @@ def _pause(pause: records.Pause) -> Pause:
 
 
 def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    destinations = {name: lane.destination for name, lane in snapshot.lanes.items()}
     for key, link in snapshot.links.items():
         for spelling in table_keys(key):
-            yield spelling, snapshot.lanes[link.connector].destination
+            yield spelling, destinations[link.connector]
     for agency, connector in book.carriers:
         lane = snapshot.lanes.get(connector)
         why = "is not live" if connector in book.connectors else "is gone"
@@ -182,7 +184,8 @@ def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield "<>", snapshot.lanes[book.null_sender].destination
 
 
-def table_keys(key: str) -> Iterator[str]:
+@lru_cache(maxsize=200_000)
+def table_keys(key: str) -> tuple[str, ...]:
     """A link's keys in Postfix's table, which knows A- and U-labels as two domains.
 
     None for what its table can't say: subdomain rules, and keys that its source
@@ -190,8 +193,8 @@ def table_keys(key: str) -> Iterator[str]:
     """
     local, _, domain = key.rpartition("@")
     if domain.startswith(".") or key.startswith("#") or (local and quote_local(local) != local):
-        return
-    yield from dict.fromkeys([key, f"{local}@{unicode_domain(domain)}"])
+        return ()
+    return tuple(dict.fromkeys([key, f"{local}@{unicode_domain(domain)}"]))
 
 
 def _marked_destination(lane: Lane) -> str:

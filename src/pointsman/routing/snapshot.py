@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pointsman.rates.rate import UNLIMITED
 
@@ -80,9 +80,8 @@ class Lane:
         return f"{self.transport}:{self.nexthop}"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Whose a sender is, and by which connector its mail leaves."""
+class Link(NamedTuple):
+    """Whose a sender is, and by which connector its mail leaves; 100,000 compare fast."""
 
     agency: str
     connector: str
