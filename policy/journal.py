@@ -53,7 +53,6 @@ def hold_line(held: Held) -> str:
     )
 
 
-@lru_cache(maxsize=16_384)
 @lru_cache(maxsize=100_000)
 def _names(line: Line) -> str:
     return " ".join(map(word, line))

@@ -255,3 +255,8 @@ def test_account_that_is_not_there_does_no_harm(config):
     with store.writing():
         pass
     assert store.path.stat().st_uid == os.geteuid()
+
+
+def test_file_that_left_meanwhile_does_no_harm(store):
+    """SQLite takes its -wal and -shm away when the last connection closes, any time."""
+    store._give(store.path.with_name("gone-wal"))

@@ -107,9 +107,10 @@ class Store:
                 self._give(Path(f"{self.path}{suffix}"))
 
     def _give(self, path: Path) -> None:
-        if os.geteuid() != 0 or not path.exists():
+        if os.geteuid() != 0:
             return
-        with suppress(KeyError):  # no such account yet
+        # No such account yet; and SQLite takes its own files away with the last connection.
+        with suppress(KeyError, FileNotFoundError):
             account = pwd.getpwnam(self.config.user)
             os.chown(path, account.pw_uid, account.pw_gid)
 
