@@ -4,17 +4,18 @@ import os
 import pwd
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from pointsman.store import database, tables
 from pointsman.store.database import SCHEMA, Store, StoreError
 from pointsman.store.migrate import alembic_config, upgrade
+from pointsman.store.records import Connector
 
 
 @pytest.fixture
@@ -85,6 +86,27 @@ def test_migrating_twice_changes_nothing(store):
     upgrade(store.engine)
     store.create()
     assert store.revision() == 0
+
+
+def test_new_field_gets_its_column_from_setup(store, raw):
+    """No migration is written for a field, and what is there already gets its default."""
+    with store.writing() as connection:
+        connection.execute(insert(tables.connector), [asdict(Connector("a", "h.test"))])
+    for lost in ("description", "backlog"):
+        raw.execute(f"ALTER TABLE connector DROP COLUMN {lost}")
+    upgraded = Store(store.config)
+    assert "no column for connector " in why(upgraded)
+    upgraded.create()
+    with upgraded.reading() as connection:
+        (row,) = connection.execute(select(tables.connector)).mappings()
+    assert (row["description"], row["backlog"]) == ("", 2_000)
+
+
+def test_column_of_a_newer_program_does_no_harm(store, raw):
+    """Two versions may share a database while one host after the other is upgraded."""
+    raw.execute("ALTER TABLE connector ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
+    with store.writing() as connection:
+        connection.execute(insert(tables.connector), [asdict(Connector("a", "h.test"))])
 
 
 def test_fresh_database_has_the_built_in_agency(store):

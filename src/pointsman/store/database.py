@@ -31,6 +31,7 @@ class Store:
         self.config = config
         self.secrets = Secrets(config.secret_key_file)
         self._url = _url(config)
+        self._complete = False  # whether all columns were seen to be there
         try:
             self.engine = _engine(config.database)
         except (ArgumentError, ImportError) as error:
@@ -53,7 +54,7 @@ class Store:
         """Open a transaction that sees one state of the database."""
         self._require_file()
         with _sentences(self), self.engine.connect() as connection, connection.begin():
-            _require_schema(connection)
+            self._require_schema(connection)
             yield connection
 
     @contextmanager
@@ -63,7 +64,7 @@ class Store:
         with _sentences(self):
             engine = self.engine.execution_options(write=True)
             with engine.connect() as connection, connection.begin():
-                _require_schema(connection)
+                self._require_schema(connection)
                 yield connection
         self._give_to_user()
 
@@ -99,6 +100,12 @@ class Store:
                 f"the database {self.path} can't be used: {error.strerror}; run as root or as "
                 f"{self.config.user}"
             ) from None
+
+    def _require_schema(self, connection: Connection) -> None:
+        _require_schema(connection)
+        if not self._complete:
+            _require_columns(connection)
+            self._complete = True
 
     def _give_to_user(self) -> None:
         """Leave SQLite's files to the account that the daemons run as."""
@@ -156,6 +163,16 @@ def _require_schema(connection: Connection) -> None:
             f"the database has schema {found}, this program needs {SCHEMA}: "
             + ("install the newer Pointsman" if newer else "run `pointsman setup`")
         )
+
+
+def _require_columns(connection: Connection) -> None:
+    """An older program does not mind columns that it does not know: they have defaults."""
+    for kind in tables.TABLES:
+        for field in tables.missing_fields(connection, kind):
+            raise StoreError(
+                f"the database has no column for {kind.__name__.lower()} {field.name} yet: run "
+                "`pointsman setup`"
+            )
 
 
 @contextmanager

@@ -3,7 +3,18 @@
 import dataclasses
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    inspect,
+)
 
 from pointsman.store.records import Agency, Change, Connector, Pause, Sender
 
@@ -70,3 +81,11 @@ TABLES: dict[type, Table] = {
     Pause: pause,
 }
 KEYS: dict[type, str] = {Agency: "name", Connector: "name", Sender: "key", Pause: "name"}
+
+
+def missing_fields(connection: Connection, record: type) -> list[dataclasses.Field[Any]]:
+    """The fields of a record that its table has no column for yet."""
+    if not inspect(connection).has_table(TABLES[record].name):
+        return []
+    there = {column["name"] for column in inspect(connection).get_columns(TABLES[record].name)}
+    return [field for field in dataclasses.fields(record) if field.name not in there]
