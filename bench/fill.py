@@ -72,7 +72,7 @@ def _connectors(size: Size, sink: int, store: Store) -> Iterator[Connector]:
         )
         yield Connector(
             f"c{n}",
-            host=f"127.0.0.1:{sink}",
+            hosts=(f"127.0.0.1:{sink}",),
             tls="none",
             state="live",
             backlog=1_000_000,  # counted all the same, and never reached

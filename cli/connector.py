@@ -9,14 +9,25 @@ from pointsman.cli import pausing, show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import ask_password, given, options_of
 from pointsman.cli.trying import try_connector
-from pointsman.errors import PointsmanError
+from pointsman.errors import PointsmanError, UsageError
+from pointsman.rates.rate import UNLIMITED
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.book import Book, StaleError, read
-from pointsman.store.checks import checked_name
-from pointsman.store.records import RESERVED_CONNECTORS, Connector, check_connector
+from pointsman.store.checks import checked_mailbox, checked_name
+from pointsman.store.presets import OTHER, PRESETS, filled
+from pointsman.store.records import (
+    RESERVED_CONNECTORS,
+    Connector,
+    check_connector,
+    check_values,
+    settings,
+)
 
 untested_option = click.option(
     "--untested", is_flag=True, help="Skip the test; history shows who did."
+)
+region_option = click.option(
+    "--region", metavar="NAME", help="With --preset ses or mailgun: where the account is."
 )
 
 
@@ -27,13 +38,18 @@ def connector() -> None:
 
 def _values(ctx: Context, arguments: dict[str, Any], old: Connector | None) -> dict[str, Any]:
     """What was given, the password sealed; dropping the login drops its password."""
+    region = arguments.pop("region", None)
     values = given(Connector, arguments)
+    preset = values.get("preset", old.preset if old else OTHER)
+    if old is None or preset != old.preset or region:
+        values = check_values(Connector, filled(preset, region or "", values))
     auth = values.get("auth", old.auth if old else "none")
     kept = old.password if old else ""
     if auth == "password" and not values.get("password", kept):
         values["password"] = ask_password()
-    if values.get("password"):
-        values["password"] = ctx.store.secrets.seal(values["password"])
+    for name, (field, _) in settings(Connector).items():
+        if field.secret and values.get(name):
+            values[name] = ctx.store.secrets.seal(values[name])
     if old and values.get("auth") == "none":
         values = {"username": "", "password": "", **values}
     return values
@@ -42,6 +58,7 @@ def _values(ctx: Context, arguments: dict[str, Any], old: Connector | None) -> d
 @connector.command()
 @click.argument("name")
 @options_of(Connector)
+@region_option
 @if_revision_option
 @pass_context
 def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -> None:
@@ -57,11 +74,15 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
         if name in edit.book.connectors:
             raise PointsmanError(f"there is a connector {name!r} already: use `connector set`")
         edit.add(new)
+    advice = PRESETS[new.preset].advice
+    if advice and "rate" in advice and new.rate == UNLIMITED:
+        click.echo(f"note: {advice}")
 
 
 @connector.command("set")
 @click.argument("name")
 @options_of(Connector, changing=True)
+@region_option
 @untested_option
 @if_revision_option
 @pass_context
@@ -192,12 +213,32 @@ def default(ctx: Context, name: str, if_revision: int | None, *, null_sender: bo
 @connector.command()
 @click.argument("name")
 @click.option("--from", "sender", metavar="ADDRESS", help="The sender to try with.")
+@click.option("--to", "recipient", metavar="ADDRESS", default="", help="Try a recipient, too.")
+@click.option("--send", is_flag=True, help="Really send a message to the recipient.")
 @json_option
 @pass_context
-def test(ctx: Context, name: str, sender: str | None, *, as_json: bool) -> None:
-    """Try a connector step by step: DNS, TCP, TLS, EHLO, AUTH, MAIL FROM, RSET."""
+def test(
+    ctx: Context, name: str, sender: str | None, recipient: str, *, send: bool, as_json: bool
+) -> None:
+    """Try a connector step by step: DNS, TCP, TLS, EHLO, AUTH, MAIL FROM, RSET.
+
+    With several hosts, each in turn. The message of --send goes to the server directly, and
+    counts against no rate.
+    """
+    if send and not recipient:
+        raise UsageError("--send needs --to ADDRESS")
+    for address in filter(None, (sender, recipient)):
+        checked_mailbox(address)
     book = read(ctx.store)
-    try_connector(ctx, book, book.connector(name), sender=sender, as_json=as_json)
+    try_connector(
+        ctx,
+        book,
+        book.connector(name),
+        sender=sender,
+        recipient=recipient,
+        send=send,
+        as_json=as_json,
+    )
 
 
 @connector.command("list")
@@ -228,7 +269,7 @@ def list_(
         (
             c.name + (" (default)" if c.name == book.default else ""),
             c.state,
-            f"{c.address[0]}:{c.address[1]}",
+            c.servers,
             c.tls,
             f"{c.auth} {c.username}".strip(),
             len(book.links_to(c.name)),

@@ -65,7 +65,7 @@ def _lanes(book: Book, now: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "connector": c.name,
             "state": c.state,
-            "host": c.host,
+            "host": c.servers,
             "queued": now["moving"].get(c.name, 0),
             "rate": c.rate,
             "left": live.left(now["use"].get(f"connector {c.name}", [])),

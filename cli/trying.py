@@ -1,7 +1,11 @@
 """Runs a connector's trial and shows its steps as they are done."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
 
 import click
 
@@ -20,26 +24,46 @@ def try_connector(
     connector: Connector,
     *,
     sender: str | None = None,
+    recipient: str = "",
+    send: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Try it; raise PointsmanError, naming the step, if it does not work."""
+    """Try each of its hosts; raise PointsmanError, naming the step, if one does not work."""
     helo = Instance(ctx.config.postfix.config_directory).parameters("myhostname")["myhostname"]
     password = ctx.store.secrets.unseal(connector.password) if connector.password else ""
-    trial = Trial(connector, password, helo, sender or _sender(book, connector, helo))
-    steps = asyncio.run(_run(trial, connector, as_json=as_json))
-    failed = next((step for step in steps if not step.ok), None)
-    if failed:
-        raise PointsmanError(f"connector {connector.name} failed at {failed.name}: {failed.answer}")
+    sender = sender or _sender(book, connector, helo)
+    trial = Trial(connector, password, helo, sender, recipient)
+    if send:
+        trial.content = _message(connector, sender, recipient)
+    for host, port in connector.addresses:
+        if not as_json:
+            click.echo(f"testing {connector.name} at {host}:{port}")
+        steps = asyncio.run(_run(replace(trial, address=(host, port)), as_json=as_json))
+        failed = next((step for step in steps if not step.ok), None)
+        if failed:
+            at = f" of {host}" if len(connector.hosts) > 1 else ""
+            raise PointsmanError(
+                f"connector {connector.name} failed at {failed.name}{at}: {failed.answer}"
+            )
 
 
-async def _run(trial: Trial, connector: Connector, *, as_json: bool) -> list[Step]:
-    if not as_json:
-        click.echo(f"testing {connector.name} at {connector.address[0]}:{connector.address[1]}")
+def _message(connector: Connector, sender: str, recipient: str) -> bytes:
+    message = EmailMessage()
+    message["From"], message["To"] = sender, recipient
+    message["Date"] = format_datetime(datetime.now(UTC))
+    message["Message-ID"] = make_msgid("pointsman", sender.rpartition("@")[2])
+    message["Subject"] = f"Test of connector {connector.name}"
+    message.set_content(f"`pointsman connector test {connector.name} --send` sent this.\n")
+    return message.as_bytes(policy=SMTP)
+
+
+async def _run(trial: Trial, *, as_json: bool) -> list[Step]:
     steps = []
     async for step in trial.steps():
         steps.append(step)
         if as_json:
-            show.json_lines([{"connector": connector.name, **asdict(step)}])
+            where = f"{trial.address[0]}:{trial.address[1]}"
+            show.json_lines([{"connector": trial.connector.name, "host": where, **asdict(step)}])
         else:
             verdict = click.style("ok  ", fg="green") if step.ok else click.style("FAIL", fg="red")
             click.echo(f"  {verdict} {step.name:<10} {step.seconds * 1000:6.0f} ms  {step.answer}")

@@ -47,7 +47,7 @@ class Received:
     data: bytes
     tls: bool
     helo: str
-    peer_certificate: bool = False
+    peer: str = ""
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -189,6 +189,7 @@ class NextHop:
             data=content,
             tls=session.ssl is not None or self.implicit_tls,
             helo=session.host_name or "",
+            peer=session.peer[0] if session.peer else "",
         )
         with self._news:
             self.received.append(arrived)

@@ -1,10 +1,11 @@
-"""Tries a connector for real, step by step, without sending anything.
+"""Tries a connector for real, step by step; sends nothing unless told to.
 
 DNS, TCP, TLS with the certificate checked as the lane will, EHLO, AUTH where it is
 due, MAIL FROM, RSET. The library is aiosmtplib; each step reports its own time.
 """
 
 import asyncio
+import hashlib
 import os
 import socket
 import ssl
@@ -42,6 +43,9 @@ class Trial:
     password: str
     helo: str
     sender: str
+    recipient: str = ""  # also RCPT TO
+    content: bytes = b""  # also send it
+    address: tuple[str, int] = ("", 0)  # which of the connector's hosts
     _smtp: aiosmtplib.SMTP | None = field(default=None, repr=False)
     _transport: Any = field(default=None, repr=False)
 
@@ -64,7 +68,7 @@ class Trial:
             await asyncio.sleep(0)
 
     async def _steps(self) -> AsyncIterator[Step]:
-        host, port = self.connector.address
+        host, port = self.address
         found: list[Any] = []
         yield await _timed("DNS", self._resolve(host, port, found))
         sockets: list[socket.socket] = []
@@ -78,7 +82,12 @@ class Trial:
         if self.connector.auth == "password":
             yield await _timed("AUTH", self._login())
         yield await _timed("MAIL FROM", self._mail())
-        yield await _timed("RSET", self._rset())
+        if self.recipient:
+            yield await _timed("RCPT TO", self._rcpt())
+        if self.content:
+            yield await _timed("DATA", self._data())
+        else:
+            yield await _timed("RSET", self._rset())
         with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
             await asyncio.wait_for(self._client.quit(), TIMEOUT)
 
@@ -90,7 +99,9 @@ class Trial:
 
     async def _resolve(self, host: str, port: int, found: list[Any]) -> str:
         loop = asyncio.get_running_loop()
-        found += await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        source = self.connector.source_address
+        family = (socket.AF_INET6 if ":" in source else socket.AF_INET) if source else 0
+        found += await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         return ", ".join(dict.fromkeys(entry[4][0] for entry in found))
 
     async def _connect(self, found: list[Any], sockets: list[socket.socket]) -> str:
@@ -101,6 +112,8 @@ class Trial:
             candidate = socket.socket(family, kind, protocol)
             candidate.setblocking(False)
             try:
+                if self.connector.source_address:
+                    candidate.bind((self.connector.source_address, 0))
                 await loop.sock_connect(candidate, address)
             except OSError as error:
                 candidate.close()
@@ -113,8 +126,8 @@ class Trial:
     async def _greet(self, host: str, connected: socket.socket) -> str:
         implicit = self.connector.tls == "tls"
         self._smtp = aiosmtplib.SMTP(
-            hostname=host,
-            local_hostname=self.helo,
+            hostname=self.connector.server_name or host,
+            local_hostname=self.connector.helo or self.helo,
             timeout=TIMEOUT,
             use_tls=implicit,
             start_tls=False,
@@ -135,13 +148,16 @@ class Trial:
 
     async def _starttls(self) -> str:
         await self._client.starttls(
-            server_hostname=self.connector.address[0], tls_context=self._context()
+            server_hostname=self.connector.server_name or self.address[0],
+            tls_context=self._context(),
         )
         self._transport = self._client.transport
         return self._tls_facts()
 
     def _context(self) -> ssl.SSLContext:
-        if self.connector.tls == "may":  # encrypts if it can, and trusts anyone, as Postfix does
+        # `may` encrypts if it can, and trusts anyone, as Postfix does; a fingerprint is
+        # compared once it is known.
+        if self.connector.tls == "may" or self.connector.fingerprints:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -155,10 +171,17 @@ class Trial:
         certificate = layer and layer.getpeercert(binary_form=True)
         if not certificate:
             return "no certificate"
+        self._compare_fingerprint(certificate)
         expires = x509.load_der_x509_certificate(certificate).not_valid_after_utc
         days = (expires - datetime.now(UTC)).days
         verified = "" if self.connector.tls == "may" else "verified, "
         return f"{layer.version()}, certificate {verified}{days} days left"
+
+    def _compare_fingerprint(self, certificate: bytes) -> None:
+        digest = hashlib.sha256(certificate).hexdigest().upper()
+        found = ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+        if self.connector.fingerprints and found not in self.connector.fingerprints:
+            raise aiosmtplib.SMTPException(f"the certificate has another fingerprint: {found}")
 
     async def _login(self) -> str:
         client = self._client
@@ -173,6 +196,12 @@ class Trial:
 
     async def _mail(self) -> str:
         return f"<{self.sender}> {_answer(await self._client.mail(self.sender))}"
+
+    async def _rcpt(self) -> str:
+        return f"<{self.recipient}> {_answer(await self._client.rcpt(self.recipient))}"
+
+    async def _data(self) -> str:
+        return _answer(await self._client.data(self.content))
 
     async def _rset(self) -> str:
         return _answer(await self._client.rset())

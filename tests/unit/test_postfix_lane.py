@@ -19,10 +19,11 @@ from pointsman.postfix.lane import (
     parameters,
 )
 from pointsman.store.checks import checked_password, checked_username
-from pointsman.store.records import TLS_MODES, Connector
+from pointsman.store.records import TLS_MODES, Connector, settings
 
 TABLES = Tables(Path("/etc/postfix/pointsman"))
-NONE = Connector("a", host="smtp.a.test:2525", tls="starttls")
+STATED = {name: field.states for name, (field, _) in settings(Connector).items() if field.states}
+NONE = Connector("a", hosts=("smtp.a.test:2525",), tls="starttls")
 LOGIN = replace(NONE, auth="password", username="court", password="sealed")
 MODES = list(itertools.product(TLS_MODES, (NONE, LOGIN)))
 
@@ -179,7 +180,49 @@ def test_a_connectors_authority_is_the_only_one():
 )
 def test_next_hop_is_the_host_itself(host, tls, expected):
     """In brackets, so that no MX lookup leads elsewhere, and always with the port."""
-    assert expected == nexthop(Connector("a", host=host, tls=tls))
+    assert expected == nexthop(Connector("a", hosts=(host,), tls=tls))
+
+
+def test_next_hops_are_in_the_order_of_the_hosts():
+    """Postfix goes to the next where one does not answer (smtp(8), since 3.5)."""
+    connector = Connector("a", hosts=("one.test", "192.0.2.1:26"), tls="may")
+    assert nexthop(connector) == "[one.test]:25,[192.0.2.1]:26"
+
+
+@pytest.mark.parametrize(
+    ("address", "stated"),
+    [
+        ("", ("", "", "no", None)),
+        ("192.0.2.9", ("192.0.2.9", "", "yes", "ipv4")),
+        ("2001:db8::9", ("", "2001:db8::9", "yes", "ipv6")),
+    ],
+)
+def test_source_address_is_the_only_one(address, stated):
+    """Of the other family nothing may leave: it would come from another address."""
+    found = parameters(replace(NONE, source_address=address), TABLES)
+    names = ("smtp_bind_address", "smtp_bind_address6", "smtp_bind_address_enforce")
+    assert (*(found[name] for name in names), found.get("inet_protocols")) == stated
+
+
+def test_fingerprint_counts_instead_of_name_and_issuer():
+    """Several are for the days around a change of the server's certificate."""
+    found = parameters(replace(NONE, fingerprints=("AA:BB", "CC:DD")), TABLES)
+    assert found["smtp_tls_security_level"] == "fingerprint"
+    assert found["smtp_tls_fingerprint_cert_match"] == "AA:BB CC:DD"
+
+
+@pytest.mark.parametrize(("field", "parameter"), sorted(STATED.items()))
+def test_field_is_stated_as_it_is(field, parameter):
+    """By the parameter that its declaration names; without a value, by the lane's own."""
+    found = parameters(replace(NONE, **{field: "mail.court.test"}), TABLES)
+    assert found[parameter] == "mail.court.test"
+    assert parameters(NONE, TABLES)[parameter] not in ("", "mail.court.test")
+
+
+def test_server_name_is_asked_for_and_insisted_on():
+    """By SNI, and in the certificate."""
+    found = parameters(replace(NONE, server_name="smtp.a.test"), TABLES)
+    assert found["smtp_tls_secure_cert_match"] == found["smtp_tls_servername"] == "smtp.a.test"
 
 
 def test_entry_in_master_cf():

@@ -25,11 +25,11 @@ CHECKS = {
 }
 TOKENS = ("0" * 31 + "a", "0" * 31 + "b")
 CONNECTORS = (
-    Connector("a", host="h1.test", auth="password", username="court", password="sealed-a"),
-    Connector("b", host="h2.test:25", tls="may", ca=""),
-    Connector("pinned", host="h3.test", ca="PEM", envelope="align"),
-    Connector("off", host="h4.test", auth="password", username="x", password="sealed-off"),
-    Connector("fresh", host="h5.test", auth="password", username="y", password="sealed-fresh"),
+    Connector("a", hosts=("h1.test",), auth="password", username="court", password="sealed-a"),
+    Connector("b", hosts=("h2.test:25",), tls="may", ca=""),
+    Connector("pinned", hosts=("h3.test",), ca="PEM", envelope="align"),
+    Connector("off", hosts=("h4.test",), auth="password", username="x", password="sealed-off"),
+    Connector("fresh", hosts=("h5.test",), auth="password", username="y", password="sealed-fresh"),
 )
 STATES = {"off": "disabled", "fresh": "new"}
 SENDERS = (

@@ -15,7 +15,7 @@ from pointsman.store.database import StoreError
 from pointsman.store.records import Agency, Connector, Sender
 
 COURT = Agency("court", ("court-app",), ("192.0.2.0/24",), description="n\u00f6te")
-SMTP = Connector("smtp", host="h.test", auth="password", username="court", password="gAAAA-old")
+SMTP = Connector("smtp", hosts=("h.test",), auth="password", username="court", password="gAAAA-old")
 CLERK = Sender("clerk@a.test", "court", "smtp")
 
 

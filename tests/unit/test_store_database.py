@@ -91,7 +91,7 @@ def test_migrating_twice_changes_nothing(store):
 def test_new_field_gets_its_column_from_setup(store, raw):
     """No migration is written for a field, and what is there already gets its default."""
     with store.writing() as connection:
-        connection.execute(insert(tables.connector), [asdict(Connector("a", "h.test"))])
+        connection.execute(insert(tables.connector), [asdict(Connector("a", hosts=("h.test",)))])
     for lost in ("description", "backlog"):
         raw.execute(f"ALTER TABLE connector DROP COLUMN {lost}")
     upgraded = Store(store.config)
@@ -106,7 +106,7 @@ def test_column_of_a_newer_program_does_no_harm(store, raw):
     """Two versions may share a database while one host after the other is upgraded."""
     raw.execute("ALTER TABLE connector ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'")
     with store.writing() as connection:
-        connection.execute(insert(tables.connector), [asdict(Connector("a", "h.test"))])
+        connection.execute(insert(tables.connector), [asdict(Connector("a", hosts=("h.test",)))])
 
 
 def test_fresh_database_has_the_built_in_agency(store):
@@ -125,9 +125,9 @@ def test_journal_lets_readers_read_while_somebody_writes(raw):
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ("9999", "has schema 9999, this program needs 0002: install the newer Pointsman"),
-        ("0000", "has schema 0000, this program needs 0002: run `pointsman setup`"),
-        ("0001", "has schema 0001, this program needs 0002: run `pointsman setup`"),
+        ("9999", f"has schema 9999, this program needs {SCHEMA}: install the newer Pointsman"),
+        ("0000", f"has schema 0000, this program needs {SCHEMA}: run `pointsman setup`"),
+        ("0001", f"has schema 0001, this program needs {SCHEMA}: run `pointsman setup`"),
     ],
 )
 def test_other_schema_is_refused(store, raw, version, words):

@@ -16,8 +16,12 @@ from hypothesis import strategies as st
 from pointsman.errors import UsageError
 from pointsman.routing.address import Address, lookup_keys, split_address
 from pointsman.store.checks import (
+    checked_address,
     checked_certificates,
+    checked_fingerprint,
     checked_host,
+    checked_hostname,
+    checked_mailbox,
     checked_name,
     checked_network,
     checked_password,
@@ -151,8 +155,8 @@ def test_host_is_refused(text):
 @pytest.mark.parametrize("tls", TLS_MODES)
 def test_port_follows_from_the_tls_mode(tls):
     """587 for starttls, 465 for tls, else 25, unless one is given."""
-    assert Connector("a", host="h.test", tls=tls).address == ("h.test", DEFAULT_PORTS[tls])
-    assert Connector("a", host="h.test:99", tls=tls).address == ("h.test", 99)
+    assert Connector("a", hosts=("h.test",), tls=tls).addresses == [("h.test", DEFAULT_PORTS[tls])]
+    assert Connector("a", hosts=("h.test:99",), tls=tls).addresses == [("h.test", 99)]
     assert DEFAULT_PORTS == {"none": 25, "may": 25, "starttls": 587, "tls": 465}
 
 
@@ -346,6 +350,42 @@ def test_certificates_are_accepted(certificate):
         assert checked_certificates(text) == text
 
 
+@pytest.mark.parametrize("text", [":".join(["ab"] * 32), "AB" * 32, ":".join(["AB"] * 32)])
+def test_fingerprint_is_accepted(text):
+    """In either spelling; kept as openssl prints it, and as Postfix compares it."""
+    assert checked_fingerprint(text) == ":".join(["AB"] * 32)
+
+
+@pytest.mark.parametrize("text", ["AB" * 20, "AB" * 33, "GH" * 32, "AB " * 32, "x"])
+def test_fingerprint_is_refused(text):
+    """An MD5 or SHA-1 one, too: it would match nothing for ever."""
+    assert "is not a SHA-256 fingerprint" in refused(checked_fingerprint, text)
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1", "2001:DB8::1", "127.0.0.7"])
+def test_source_address_is_accepted(text):
+    """In its normal form."""
+    assert checked_address(text) == text.lower()
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "::", "224.0.0.1", "192.0.2.0/24", "mx.test", "x"])
+def test_source_address_is_refused(text):
+    """Nothing can come from it."""
+    assert repr(text) in refused(checked_address, text)
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1", "::1", "a b", "a..b", "[a]", "a.test:25", "$x"])
+def test_host_name_is_refused(text):
+    """Where a name is wanted, no address and no port."""
+    assert "is not a host name" in refused(checked_hostname, text)
+
+
+@pytest.mark.parametrize("text", ["x", "x@", "@x", "a b@x.test", "a@b\nc", "<a@b.test>\r"])
+def test_mailbox_is_refused(text):
+    """A test must not send what SMTP can't."""
+    assert "write user@domain" in refused(checked_mailbox, text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -365,7 +405,7 @@ def test_certificates_are_refused(text):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"host": ""}, "needs --host"),
+        ({"hosts": ()}, "needs --host"),
         ({"auth": "password"}, "--auth password needs --username and --password-file"),
         ({"auth": "password", "username": "x"}, "--auth password needs"),
         ({"auth": "password", "password": "x"}, "--auth password needs"),
@@ -373,11 +413,17 @@ def test_certificates_are_refused(text):
         ({"password": "x"}, "only for --auth password"),
         ({"ca": "PEM", "tls": "none"}, "--ca-file has no effect with --tls none"),
         ({"ca": "PEM", "tls": "may"}, "--ca-file has no effect with --tls may"),
+        ({"fingerprints": ("AA",), "tls": "may"}, "--fingerprint has no effect with --tls may"),
+        ({"server_name": "x.test", "tls": "none"}, "--server-name has no effect with --tls none"),
+        ({"fingerprints": ("AA",), "ca": "PEM"}, "give one of the two"),
+        ({"hosts": ("h.test", "192.0.2.1")}, "verifies the certificate by host name"),
+        ({"preset": "sendgrid"}, "--preset sendgrid takes --auth password, not none"),
+        ({"preset": "gmail"}, "--preset gmail takes --auth oauth2 or password, not none"),
     ],
 )
 def test_connector_that_can_not_work_is_refused(changes, words):
     """What makes no sense together, or would do nothing in silence."""
-    sentence = refused(check_connector, replace(Connector("a", host="h.test"), **changes))
+    sentence = refused(check_connector, replace(Connector("a", hosts=("h.test",)), **changes))
     assert words in sentence
 
 
@@ -389,11 +435,15 @@ def test_connector_that_can_not_work_is_refused(changes, words):
         {"ca": "PEM"},
         {"ca": "PEM", "tls": "tls"},
         {"tls": "none"},
+        {"hosts": ("192.0.2.1",), "fingerprints": ("AA",)},
+        {"hosts": ("192.0.2.1",), "server_name": "h.test"},
+        {"hosts": ("192.0.2.1", "h.test"), "tls": "may"},
+        {"preset": "google-relay"},
     ],
 )
 def test_connector_is_accepted(changes):
     """As it is."""
-    connector = replace(Connector("a", host="h.test"), **changes)
+    connector = replace(Connector("a", hosts=("h.test",)), **changes)
     assert check_connector(connector) == connector
 
 
@@ -418,7 +468,7 @@ def test_somebody_may_send_for_an_agency(agency, fine):
 @pytest.mark.parametrize(
     ("record", "values", "expected"),
     [
-        (Connector, {"host": "H.Test:25"}, {"host": "h.test:25"}),
+        (Connector, {"hosts": ("H.Test:25",)}, {"hosts": ("h.test:25",)}),
         (Connector, {"tls": "tls", "envelope": "align"}, {"tls": "tls", "envelope": "align"}),
         (Connector, {"username": "", "ca": ""}, {"username": "", "ca": ""}),
         (Agency, {"networks": ("192.0.2.1", "192.0.2.1/32")}, {"networks": ("192.0.2.1/32",)}),
@@ -438,7 +488,7 @@ def test_given_values_are_brought_into_normal_form(record, values, expected):
         (Connector, {"tls": "ssl"}),
         (Connector, {"auth": "plain"}),
         (Connector, {"envelope": "rewrite"}),
-        (Connector, {"host": "a b"}),
+        (Connector, {"hosts": ("a b",)}),
         (Agency, {"networks": ("192.0.2.0/24", "x")}),
         (Agency, {"logins": ("a", "b\n")}),
     ],

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointsman.postfix.conf import service_entry
-from pointsman.store.records import Connector
+from pointsman.store.records import Connector, settings
 
 SYSTEM_CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
-PROCESSES = 5
 
 # TLS mode: smtp_tls_security_level, smtp_tls_wrappermode. `secure` verifies the
 # certificate against the host name that the admin wrote, not one that DNS gave.
@@ -22,6 +21,7 @@ _TLS = {
     "starttls": ("secure", "no"),
     "tls": ("secure", "yes"),
 }
+_FIELDS = settings(Connector)
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,13 @@ class Tables:
 
 
 def nexthop(connector: Connector) -> str:
-    """The next hop in Postfix's spelling; brackets, so no MX lookup."""
-    host, port = connector.address
-    return f"[{host}]:{port}"
+    """The next hops in Postfix's spelling; brackets, so no MX lookup, in order."""
+    return ",".join(f"[{host}]:{port}" for host, port in connector.addresses)
 
 
 def lane_entry(connector: Connector, tables: Tables) -> str:
     """The lane's entry in master.cf; not chrooted, as its files and names lie outside."""
-    fields = f"pm-{connector.name} unix - - n - {PROCESSES} smtp"
+    fields = f"pm-{connector.name} unix - - n - {connector.processes} smtp"
     return service_entry(fields, parameters(connector, tables))
 
 
@@ -65,9 +64,29 @@ def parameters(connector: Connector, tables: Tables) -> dict[str, str]:
     return {
         "syslog_name": f"postfix/pm-{connector.name}",
         **_where(),
+        **_source(connector),
         **_tls(connector, tables),
         **_login(connector, tables),
         **_content(tables),
+        **_stated(connector),
+    }
+
+
+def _stated(connector: Connector) -> dict[str, str]:
+    """The fields that one parameter says as they are."""
+    values = {field.states: getattr(connector, n) for n, (field, _) in _FIELDS.items()}
+    return {name: str(value) for name, value in values.items() if name and value}
+
+
+def _source(connector: Connector) -> dict[str, str]:
+    """Where connections come from; of the other family there must be none."""
+    address = connector.source_address
+    six = ":" in address
+    return {
+        "smtp_bind_address": "" if six else address,
+        "smtp_bind_address6": address if six else "",
+        "smtp_bind_address_enforce": "yes" if address else "no",
+        **({"inet_protocols": "ipv6" if six else "ipv4"} if address else {}),
     }
 
 
@@ -80,9 +99,6 @@ def _where() -> dict[str, str]:
         "smtp_dns_resolver_options": "",
         "smtp_dns_reply_filter": "",
         "smtp_cname_overrides_servername": "no",
-        "smtp_bind_address": "",
-        "smtp_bind_address6": "",
-        "smtp_bind_address_enforce": "no",
         "smtp_helo_name": "$myhostname",
         "smtp_always_send_ehlo": "yes",
         "smtp_never_send_ehlo": "no",
@@ -94,6 +110,8 @@ def _where() -> dict[str, str]:
 
 def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
     level, wrapper = _TLS[connector.tls]
+    level = "fingerprint" if connector.fingerprints else level
+    name = connector.server_name or "nexthop"
     authority = tables.ca(connector.name) if connector.ca else SYSTEM_CA_FILE
     return {
         "smtp_tls_security_level": level,
@@ -107,9 +125,9 @@ def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
         "smtp_tls_CApath": "",
         "tls_append_default_CA": "no",
         "smtp_tls_trust_anchor_file": "",
-        "smtp_tls_secure_cert_match": "nexthop",
-        "smtp_tls_verify_cert_match": "nexthop",
-        "smtp_tls_fingerprint_cert_match": "",
+        "smtp_tls_secure_cert_match": name,
+        "smtp_tls_verify_cert_match": name,
+        "smtp_tls_fingerprint_cert_match": " ".join(connector.fingerprints),
         "smtp_tls_fingerprint_digest": "sha256",
         "smtp_tls_scert_verifydepth": "9",
         "smtp_tls_servername": "hostname",

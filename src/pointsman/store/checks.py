@@ -1,7 +1,7 @@
 """What the CLI takes, checked value by value: returned in normal form, or refused in a sentence."""
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from cryptography import x509
 
@@ -61,6 +61,35 @@ def is_literal(host: str) -> bool:
     return bool(_LITERAL.fullmatch(host))
 
 
+def checked_hostname(text: str) -> str:
+    """Accept the name of a host, no address."""
+    if is_literal(text) or not _HOST.fullmatch(text):
+        raise UsageError(f"{text!r} is not a host name: write mail.example.com")
+    return text.lower()
+
+
+def checked_address(text: str) -> str:
+    """Accept an address that a connection may come from."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not an IP address") from None
+    if address.is_unspecified or address.is_multicast:
+        raise UsageError(f"{text!r}: nothing can be sent from this address")
+    return str(address)
+
+
+def checked_fingerprint(text: str) -> str:
+    """Accept a SHA-256 digest in hexadecimal, with or without colons."""
+    digits = text.replace(":", "").upper()
+    if not re.fullmatch(r"[0-9A-F]{64}", digits):
+        raise UsageError(
+            f"{text!r} is not a SHA-256 fingerprint: 64 hexadecimal digits, as `openssl x509 "
+            "-noout -fingerprint -sha256` prints them"
+        )
+    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+
+
 def split_host(text: str) -> tuple[str, int | None]:
     """Split off the port, if one is given."""
     bracketed = re.fullmatch(r"\[([^\]]*)\](?::(\d{1,6}))?", text)
@@ -98,6 +127,17 @@ def checked_sender(text: str) -> str:
     if not _HOST.fullmatch(domain) or (subdomains and address.local) or _spaced(address.local):
         raise bad
     return f"{normal_local(address.local)}@{'.' if subdomains else ''}{domain}"
+
+
+def checked_mailbox(text: str) -> str:
+    """Accept ``user@domain`` as a test may send it."""
+    try:
+        address = split_address(text)
+    except AddressError:
+        address = Address("", "")
+    if not (address.local and address.domain) or re.search(r"\s", text) or not text.isprintable():
+        raise UsageError(f"{text!r} is not an address: write user@domain")
+    return text
 
 
 def _spaced(local: str) -> bool:

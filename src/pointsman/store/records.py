@@ -13,8 +13,11 @@ from typing import Any
 from pointsman.errors import UsageError
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.checks import (
+    checked_address,
     checked_certificates,
+    checked_fingerprint,
     checked_host,
+    checked_hostname,
     checked_network,
     checked_password,
     checked_rate,
@@ -23,6 +26,7 @@ from pointsman.store.checks import (
     is_literal,
     split_host,
 )
+from pointsman.store.presets import OTHER, PRESETS, check_auth
 
 TLS_MODES = ("none", "may", "starttls", "tls")
 DEFAULT_PORTS = {"none": 25, "may": 25, "starttls": 587, "tls": 465}
@@ -40,6 +44,7 @@ class Setting:
     metavar: str | None = None
     secret: bool = False  # kept encrypted, never shown
     file: bool = False  # the option names a file that holds the value
+    states: str = ""  # the parameter by which the lane states the value, where one will do
 
 
 def setting(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - click's own word
@@ -96,9 +101,15 @@ class Connector:
     """A named way out."""
 
     name: str
-    host: str = setting(
-        "",
-        "The server to send to; the port is 587 for starttls, 465 for tls, else 25.",
+    preset: str = setting(
+        OTHER,
+        "The provider: fills in host, TLS, rate and what else it asks for, where you don't say.",
+        choices=tuple(PRESETS),
+    )
+    hosts: tuple[str, ...] = setting(
+        (),
+        "The server to send to; the port is 587 for starttls, 465 for tls, else 25. Repeatable: "
+        "the next is tried where one does not answer.",
         check=checked_host,
         metavar="HOST[:PORT]",
     )
@@ -123,6 +134,34 @@ class Connector:
         check=checked_certificates,
         file=True,
     )
+    server_name: str = setting(
+        "",
+        "The name that the server's certificate must have, where it is not the host's.",
+        check=checked_hostname,
+        metavar="NAME",
+        states="smtp_tls_servername",
+    )
+    fingerprints: tuple[str, ...] = setting(
+        (),
+        "SHA-256 fingerprint of the server's certificate, which then counts instead of its name "
+        "and issuer; repeatable.",
+        check=checked_fingerprint,
+        metavar="HEX",
+    )
+    source_address: str = setting(
+        "",
+        "The address of this host to send from; the other family of addresses is not used then.",
+        check=checked_address,
+        metavar="IP",
+    )
+    helo: str = setting(
+        "",
+        "The name to greet the server with, instead of this Postfix's own.",
+        check=checked_hostname,
+        metavar="NAME",
+        states="smtp_helo_name",
+    )
+    processes: int = setting(5, "Connections to the server at the same time, at most.")
     envelope: str = setting(
         "keep",
         "Keep the envelope sender, or align it with the From address where a provider "
@@ -144,10 +183,15 @@ class Connector:
     state: str = "new"  # new, live, disabled: only enable and disable change it
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-        host, port = split_host(self.host)
-        return host, port or DEFAULT_PORTS[self.tls]
+    def addresses(self) -> list[tuple[str, int]]:
+        """Hosts and ports, in the order in which they are tried."""
+        split = map(split_host, self.hosts)
+        return [(host, port or DEFAULT_PORTS[self.tls]) for host, port in split]
+
+    @property
+    def servers(self) -> str:
+        """The same for people."""
+        return ", ".join(f"{host}:{port}" for host, port in self.addresses)
 
 
 @dataclass(frozen=True)
@@ -207,20 +251,32 @@ def _checked(field: Setting, value: Any) -> Any:
 
 def check_connector(connector: Connector) -> Connector:
     """Refuse combinations that could not work or would not be safe."""
-    if not connector.host:
+    if not connector.hosts:
         raise UsageError(f"connector {connector.name} needs --host")
-    if connector.tls in ("starttls", "tls") and is_literal(connector.address[0]):
-        raise UsageError(
-            f"--tls {connector.tls} verifies the certificate by host name: "
-            "give the server's name, not its address"
-        )
+    _check_tls(connector)
+    check_auth(connector.preset, connector.auth)
     if connector.auth == "password" and not (connector.username and connector.password):
         raise UsageError("--auth password needs --username and --password-file")
     if connector.auth == "none" and (connector.username or connector.password):
         raise UsageError("a user name or password is only for --auth password")
-    if connector.ca and connector.tls in ("none", "may"):
-        raise UsageError(f"--ca-file has no effect with --tls {connector.tls}: use starttls or tls")
     return connector
+
+
+def _check_tls(connector: Connector) -> None:
+    tls, pins, name = connector.tls, connector.fingerprints, connector.server_name
+    verifying = {"--ca-file": connector.ca, "--fingerprint": pins, "--server-name": name}
+    if tls in ("none", "may"):
+        for option in (option for option, value in verifying.items() if value):
+            raise UsageError(f"{option} has no effect with --tls {tls}: use starttls or tls")
+        return
+    if pins and connector.ca:
+        raise UsageError("--fingerprint counts instead of --ca-file: give one of the two")
+    for host, _ in connector.addresses:
+        if is_literal(host) and not (pins or name):
+            raise UsageError(
+                f"--tls {tls} verifies the certificate by host name: give the server's name, not "
+                "its address, or --server-name, or --fingerprint"
+            )
 
 
 def check_agency(agency: Agency) -> Agency:
