@@ -138,7 +138,7 @@ def city(hostile_city):
 
 def test_every_stated_parameter_is_made_hostile(city):
     """The list above and the lane's list are the same, so that neither can be forgotten."""
-    connector = Connector("x", host="h.test", auth="password", username="u", password="p")
+    connector = Connector("x", hosts=("h.test",), auth="password", username="u", password="p")
     stated = set(parameters(connector, Tables(city.postfix.folder))) - {"syslog_name"}
     assert stated <= set(city.evil)
 
