@@ -140,7 +140,7 @@ def test_lane_logs_in_only_with_its_own_login(tls):
     assert without["smtp_reply_filter"] == ""
     assert with_login["smtp_sasl_auth_enable"] == "yes"
     assert with_login["smtp_sasl_password_maps"] == f"regexp:{TABLES.folder}/login/a"
-    assert with_login["smtp_reply_filter"] == f"pcre:{TABLES.folder}/replies.pcre"
+    assert with_login["smtp_reply_filter"] == TABLES.replies
 
 
 @pytest.mark.parametrize(("tls", "plain"), [("may", False), ("starttls", True), ("tls", True)])

@@ -17,7 +17,7 @@ from pointsman.errors import PointsmanError
 from pointsman.locks import locked
 from pointsman.postfix import files, probe, queue, surroundings, wiring
 from pointsman.postfix.conf import Instance, PostfixError
-from pointsman.postfix.lane import Tables
+from pointsman.postfix.lane import TABLE_TYPES, Tables
 from pointsman.postfix.reload import reload
 from pointsman.postfix.render import Rendered, render
 from pointsman.routing import snapshot as snapshots
@@ -121,7 +121,17 @@ class Applier:
         except (OSError, ValueError, KeyError):
             return None
 
+    def _require_tables(self) -> None:
+        """Without one of these kinds smtp(8) could do nothing but defer all mail."""
+        missing = [kind for kind in TABLE_TYPES if kind not in self.instance.table_types()]
+        if missing:
+            packages = " ".join(f"postfix-{kind}" for kind in missing)
+            raise PostfixError(
+                f"Postfix reads no {' or '.join(missing)} tables: install Debian's {packages}"
+            )
+
     def _plan(self, book: Book, before: Snapshot | None) -> Plan:
+        self._require_tables()
         original = wiring.original(self.config)
         around = surroundings.read(
             self.instance, original["default_transport"] or "smtp", self.tables.folder

@@ -100,6 +100,10 @@ class Instance:
             self._answers[key] = self.run("postconf", *arguments)
         return self._answers[key]
 
+    def table_types(self) -> set[str]:
+        """The kinds of tables that this Postfix reads."""
+        return set(self._postconf("-m").split())
+
     def explicit(self) -> dict[str, str]:
         """What main.cf itself says, unexpanded."""
         pairs = (line.partition("=") for line in self._postconf("-n").splitlines())

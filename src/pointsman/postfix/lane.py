@@ -12,6 +12,7 @@ from pointsman.postfix.conf import service_entry
 from pointsman.store.records import Connector, settings
 
 SYSTEM_CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
+TABLE_TYPES = ("lmdb", "pcre", "sqlite")  # packages of their own in Debian
 
 # TLS mode: smtp_tls_security_level, smtp_tls_wrappermode. `secure` verifies the
 # certificate against the host name that the admin wrote, not one that DNS gave.
@@ -38,6 +39,13 @@ class Tables:
     def pcre(self, name: str) -> str:
         """A table of patterns, as a parameter names it."""
         return f"pcre:{self.folder / name}.pcre"
+
+    @property
+    def replies(self) -> str:
+        """What a lane with a login reads into the server's replies."""
+        # unionmap: one of the two answers. pipemap: sqlite alone can answer two lines.
+        insist = f"pipemap:{{{self.pcre('ehlo')},sqlite:{self.folder / 'insist.cf'}}}"
+        return f"unionmap:{{{self.pcre('replies')},{insist}}}"
 
     def login(self, connector: str) -> Path:
         """The credentials of one lane."""
@@ -168,7 +176,7 @@ def _login(connector: Connector, tables: Tables) -> dict[str, str]:
         "smtp_sasl_auth_cache_name": "",
         "smtp_sender_dependent_authentication": "no",
         "smtp_send_dummy_mail_auth": "no",
-        "smtp_reply_filter": tables.pcre("replies") if login else "",
+        "smtp_reply_filter": tables.replies if login else "",
         "smtp_delivery_status_filter": tables.pcre("statuses"),
     }
 

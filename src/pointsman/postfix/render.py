@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_network
 
+from pointsman.postfix import replies
 from pointsman.postfix.conf import service_entry, spell_list
 from pointsman.postfix.lane import Tables, credentials, lane_entry, nexthop
 from pointsman.routing.address import carrier_domain, quote_local, unicode_domain
@@ -50,16 +51,6 @@ STRIP_BODY = f"""if /^(X-Po|Return-Path)/
 /^X-Pointsman-(Lane|Held): [0-9a-f]{{32}} / IGNORE
 {_TRACES}endif
 """
-# The server's word about our login is the connector's fault, not the message's.
-REPLIES = r"""/^5(30|35)([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
-/^5(30|35)([ -].*)/ 4$1$2
-/^5(5\d)([ -])5(\.7\.(3|30|57|60)\b.*)/ 4$1${2}4$3
-"""
-# So is a host that does not resolve or leads back here: smtp(8) would bounce.
-STATUSES = r"""/^5(\.4\.4 unable to look up host .*)/ 4$1
-/^5(\.4\.4 Host or domain name not found.*)/ 4$1
-/^5(\.4\.6 mail for .* loops back to myself.*)/ 4$1
-"""
 
 
 @dataclass(frozen=True)
@@ -98,8 +89,7 @@ def render(
             "decode.pcre": DECODE,
             "strip.pcre": STRIP,
             "strip_body.pcre": STRIP_BODY,
-            "replies.pcre": REPLIES,
-            "statuses.pcre": STATUSES,
+            **replies.files(tables.folder),
             "marker.pcre": _marker_checks(markers),
             **{f"ca/{c.name}.pem": c.ca for c in connectors if c.ca},
         },
