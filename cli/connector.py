@@ -6,22 +6,18 @@ from typing import Any
 import click
 
 from pointsman.cli import pausing, show
+from pointsman.cli.certificate import days_left, pfx_options, shown_certificate
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
-from pointsman.cli.fields import ask_password, given, options_of
+from pointsman.cli.fields import options_of
 from pointsman.cli.trying import try_connector
+from pointsman.cli.values import values_of
 from pointsman.errors import PointsmanError, UsageError
 from pointsman.rates.rate import UNLIMITED
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.book import Book, StaleError, read
 from pointsman.store.checks import checked_mailbox, checked_name
-from pointsman.store.presets import OTHER, PRESETS, filled
-from pointsman.store.records import (
-    RESERVED_CONNECTORS,
-    Connector,
-    check_connector,
-    check_values,
-    settings,
-)
+from pointsman.store.presets import PRESETS
+from pointsman.store.records import RESERVED_CONNECTORS, Connector, check_connector
 
 untested_option = click.option(
     "--untested", is_flag=True, help="Skip the test; history shows who did."
@@ -36,28 +32,10 @@ def connector() -> None:
     """Connectors: named ways out."""
 
 
-def _values(ctx: Context, arguments: dict[str, Any], old: Connector | None) -> dict[str, Any]:
-    """What was given, the password sealed; dropping the login drops its password."""
-    region = arguments.pop("region", None)
-    values = given(Connector, arguments)
-    preset = values.get("preset", old.preset if old else OTHER)
-    if old is None or preset != old.preset or region:
-        values = check_values(Connector, filled(preset, region or "", values))
-    auth = values.get("auth", old.auth if old else "none")
-    kept = old.password if old else ""
-    if auth == "password" and not values.get("password", kept):
-        values["password"] = ask_password()
-    for name, (field, _) in settings(Connector).items():
-        if field.secret and values.get(name):
-            values[name] = ctx.store.secrets.seal(values[name])
-    if old and values.get("auth") == "none":
-        values = {"username": "", "password": "", **values}
-    return values
-
-
 @connector.command()
 @click.argument("name")
 @options_of(Connector)
+@pfx_options
 @region_option
 @if_revision_option
 @pass_context
@@ -69,7 +47,7 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
         --auth password --username court --password-file ./court.pw
     """
     checked_name(name, RESERVED_CONNECTORS)
-    new = check_connector(Connector(name, **_values(ctx, arguments, None)))
+    new = check_connector(Connector(name, **values_of(ctx, arguments, None)))
     with ctx.edit(if_revision) as edit:
         if name in edit.book.connectors:
             raise PointsmanError(f"there is a connector {name!r} already: use `connector set`")
@@ -82,6 +60,7 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
 @connector.command("set")
 @click.argument("name")
 @options_of(Connector, changing=True)
+@pfx_options
 @region_option
 @untested_option
 @if_revision_option
@@ -98,7 +77,7 @@ def set_(
     """
     book = read(ctx.store)
     old = book.connector(name)
-    new = check_connector(replace(old, **_values(ctx, arguments, old)))
+    new = check_connector(replace(old, **values_of(ctx, arguments, old)))
     if new == old:
         click.echo("nothing to change")
         return
@@ -263,7 +242,7 @@ def list_(
         and c.name.startswith(starts_with)
     ]
     if as_json:
-        show.json_lines(map(show.shown, found))
+        show.json_lines({**show.shown(c), **shown_certificate(c)} for c in found)
         return
     rows = [
         (
@@ -271,7 +250,7 @@ def list_(
             c.state,
             c.servers,
             c.tls,
-            f"{c.auth} {c.username}".strip(),
+            f"{c.auth} {c.username}{days_left(c)}".strip(),
             len(book.links_to(c.name)),
             c.description,
         )
@@ -290,7 +269,8 @@ def list_(
 def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     """Show one connector and its senders; never its password."""
     book = read(ctx.store)
-    values = show.shown(book.connector(name))
+    found = book.connector(name)
+    values = {**show.shown(found), **shown_certificate(found)}
     values["paused"] = pausing.paused(book, f"connector {name}")
     values["senders"] = sorted(s.key for s in book.links_to(name))
     show.json_lines([values]) if as_json else show.one(values)

@@ -21,6 +21,8 @@ def options_of(record: type, *, changing: bool = False) -> Callable[[_F], _F]:
 
     def decorate(command: _F) -> _F:
         for name, (field, default) in reversed(settings(record).items()):
+            if field.made_from:
+                continue
             command = _option(name, field, default, changing=changing)(command)
         return command
 
@@ -37,7 +39,7 @@ def _option(name: str, field: Setting, default: Any, *, changing: bool) -> Calla
             f"--{singular}", name, multiple=True, metavar=field.metavar, help=field.help
         )
     if field.file:
-        return click.option(f"--{dashed}-file", name, metavar="FILE", help=field.help)
+        return click.option(field.option(name), name, metavar="FILE", help=field.help)
     kind: Any = click.Choice(list(field.choices)) if field.choices else None
     if isinstance(default, int):
         kind = click.IntRange(1, MOST)
@@ -58,29 +60,29 @@ def given(record: type, arguments: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, tuple):
             value = tuple(item for item in value if item)
         if field.file and value:
-            value = _read(str(value), name, secret=field.secret)
+            value = read_file(str(value), field.option(name), secret=field.secret)
         values[name] = value
     return check_values(record, values)
 
 
-def _read(source: str, name: str, *, secret: bool) -> str:
-    """A file's text; a secret is its first line, to the letter."""
+def read_file(source: str, option: str, *, secret: bool) -> str:
+    """A file's text; a secret is its first line, to the letter. `-` is standard input."""
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         text = data.decode()
     except OSError as error:
-        raise UsageError(f"--{name}-file {source}: {error.strerror}") from None
+        raise UsageError(f"{option} {source}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"--{name}-file {source}: not UTF-8 text") from None
+        raise UsageError(f"{option} {source}: not UTF-8 text") from None
     if not secret and not text.strip():
-        raise UsageError(f"--{name}-file {source}: it is empty")
+        raise UsageError(f"{option} {source}: it is empty")
     if not secret:
         return text
     line = text.removesuffix("\n").removesuffix("\r")
     if "\n" in line:
-        raise UsageError(f"--{name}-file {source}: more than one line")
+        raise UsageError(f"{option} {source}: more than one line")
     if not line:
-        raise UsageError(f"--{name}-file {source}: it is empty")
+        raise UsageError(f"{option} {source}: it is empty")
     return line
 
 

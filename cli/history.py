@@ -10,7 +10,7 @@ from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.store import book
 from pointsman.store.records import Change, Connector, settings
 
-_SECRETS = {name for name, (field, _) in settings(Connector).items() if field.secret}
+_HIDDEN = {n for n, (field, _) in settings(Connector).items() if field.secret or field.file}
 
 
 @click.command()
@@ -40,9 +40,7 @@ def _masked(values: dict[str, Any] | None) -> dict[str, Any] | None:
     """Not even ciphertext is for the screen."""
     if values is None:
         return None
-    return {
-        k: show.KEPT if v and k in {*_SECRETS, "ca", "tokens"} else v for k, v in values.items()
-    }
+    return {k: show.KEPT if v and k in {*_HIDDEN, "tokens"} else v for k, v in values.items()}
 
 
 def _summary(change: Change) -> str:

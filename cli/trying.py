@@ -30,9 +30,12 @@ def try_connector(
 ) -> None:
     """Try each of its hosts; raise PointsmanError, naming the step, if one does not work."""
     helo = Instance(ctx.config.postfix.config_directory).parameters("myhostname")["myhostname"]
-    password = ctx.store.secrets.unseal(connector.password) if connector.password else ""
+    password, key = (
+        ctx.store.secrets.unseal(secret) if secret else ""
+        for secret in (connector.password, connector.private_key)
+    )
     sender = sender or _sender(book, connector, helo)
-    trial = Trial(connector, password, helo, sender, recipient)
+    trial = Trial(connector, password, helo, sender, recipient, private_key=key)
     if send:
         trial.content = _message(connector, sender, recipient)
     for host, port in connector.addresses:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 
@@ -42,11 +43,7 @@ class Authority:
 
     def issue(self, name: str, days: int = 20) -> Path:
         """Write a server's key and certificate for a host name into one file."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
-        builder = _builder(_name(name), self.certificate.subject, key, days)
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
-        certificate = builder.sign(self.key, hashes.SHA256())
+        key, certificate = self._sign(name, days)
         path = self.folder / f"{name}-{days}.pem"
         path.write_bytes(
             key.private_bytes(
@@ -57,6 +54,28 @@ class Authority:
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
         return path
+
+    def client(self, name: str, password: str, days: int = 20, *, chain: bool = True) -> Path:
+        """Write a client's key and certificate, PKCS#12, with this CA's as a provider would."""
+        key, certificate = self._sign(name, days)
+        path = self.folder / f"{name}-{days}.pfx"
+        issuers = [self.certificate] if chain else None
+        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+        if password:
+            encryption = serialization.BestAvailableEncryption(password.encode())
+        path.write_bytes(
+            pkcs12.serialize_key_and_certificates(
+                name.encode(), key, certificate, issuers, encryption
+            )
+        )
+        return path
+
+    def _sign(self, name: str, days: int) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = [x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]
+        builder = _builder(_name(name), self.certificate.subject, key, days)
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        return key, builder.sign(self.key, hashes.SHA256())
 
 
 def _builder(

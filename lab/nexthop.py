@@ -48,6 +48,7 @@ class Received:
     tls: bool
     helo: str
     peer: str = ""
+    certificate: str = ""  # the client's, by its common name
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -61,6 +62,13 @@ class Received:
         return str(self.message["Subject"] or "")
 
 
+def _common_name(transport: asyncio.BaseTransport | None) -> str:
+    """Of the certificate that the client has shown; '' if none."""
+    certificate = (transport and transport.get_extra_info("peercert")) or {}
+    names = dict(pair for part in certificate.get("subject", ()) for pair in part)
+    return str(names.get("commonName", ""))
+
+
 @dataclass
 class NextHop:
     """One server; `logins` maps each login to its password, empty for no AUTH."""
@@ -68,6 +76,7 @@ class NextHop:
     name: str
     logins: Mapping[str, str] = field(default_factory=dict)
     certificate: Path | None = None
+    client_ca: Path | None = None  # demands a client certificate from it
     implicit_tls: bool = False
     any_login: bool = False
     lmtp: bool = False
@@ -89,6 +98,9 @@ class NextHop:
         if self.certificate:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(self.certificate)
+        if context and self.client_ca:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
 
         def session() -> SMTP:
             with warnings.catch_warnings():
@@ -169,7 +181,7 @@ class NextHop:
         return "250 OK"
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, session: Session, envelope: Envelope
+        self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Record the message, or answer what the test wants."""
         if self.delay:
@@ -190,6 +202,7 @@ class NextHop:
             tls=session.ssl is not None or self.implicit_tls,
             helo=session.host_name or "",
             peer=session.peer[0] if session.peer else "",
+            certificate=_common_name(server.transport),
         )
         with self._news:
             self.received.append(arrived)

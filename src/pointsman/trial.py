@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from pointsman.postfix.lane import SYSTEM_CA_FILE
 from pointsman.store.records import Connector
 
 TIMEOUT = 15.0  # seconds for each step
+_HANDSHAKE, _CERTIFICATE_REQUEST = 22, 13  # RFC 8446, 5.1 and 4
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,17 @@ class Trial:
     sender: str
     recipient: str = ""  # also RCPT TO
     content: bytes = b""  # also send it
+    private_key: str = field(default="", repr=False)  # of the client certificate, PEM
     address: tuple[str, int] = ("", 0)  # which of the connector's hosts
     _smtp: aiosmtplib.SMTP | None = field(default=None, repr=False)
     _transport: Any = field(default=None, repr=False)
+    _asked: bool = False  # for a client certificate
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield each step as it is done; the first that fails is the last."""
         try:
-            async for step in self._steps():
+            async for done in self._steps():
+                step = self._explained(done)
                 yield step
                 if not step.ok:
                     return
@@ -155,6 +159,19 @@ class Trial:
         return self._tls_facts()
 
     def _context(self) -> ssl.SSLContext:
+        context = self._verifying()
+        if self.connector.auth == "certificate":
+            present(context, self.private_key + self.connector.certificate)
+        context._msg_callback = self._note  # type: ignore[attr-defined] # noqa: SLF001 - see below
+        return context
+
+    def _note(self, _connection: object, direction: str, *message: Any) -> None:
+        """Notice that the server asks for a certificate, of which ssl says nothing in public."""
+        _version, content, kind, _data = message
+        if (direction, content, kind) == ("read", _HANDSHAKE, _CERTIFICATE_REQUEST):
+            self._asked = True
+
+    def _verifying(self) -> ssl.SSLContext:
         # `may` encrypts if it can, and trusts anyone, as Postfix does; a fingerprint is
         # compared once it is known.
         if self.connector.tls == "may" or self.connector.fingerprints:
@@ -175,7 +192,24 @@ class Trial:
         expires = x509.load_der_x509_certificate(certificate).not_valid_after_utc
         days = (expires - datetime.now(UTC)).days
         verified = "" if self.connector.tls == "may" else "verified, "
-        return f"{layer.version()}, certificate {verified}{days} days left"
+        return f"{layer.version()}, certificate {verified}{days} days left{self._client_facts()}"
+
+    def _client_facts(self) -> str:
+        if self.connector.auth != "certificate":
+            return ""
+        if not self._asked:
+            raise aiosmtplib.SMTPException(
+                "the server asks for no client certificate, and mail must not go without"
+            )
+        return ", ours was asked for"
+
+    def _explained(self, step: Step) -> Step:
+        """A server that wants another certificate, or any, just closes the connection."""
+        if step.ok or not self._asked or step.name not in ("TLS", "STARTTLS", "EHLO"):
+            return step
+        ours = "refuses ours" if self.connector.auth == "certificate" else "there is none"
+        why = f"the server asks for a client certificate, and {ours}: {step.answer}"
+        return replace(step, answer=why)
 
     def _compare_fingerprint(self, certificate: bytes) -> None:
         digest = hashlib.sha256(certificate).hexdigest().upper()
@@ -205,6 +239,18 @@ class Trial:
 
     async def _rset(self) -> str:
         return _answer(await self._client.rset())
+
+
+def present(context: ssl.SSLContext, identity: str) -> None:
+    """Show this client certificate (PEM: key, certificate, chain) to a server that asks.
+
+    OpenSSL wants a file; this one is in memory alone.
+    """
+    descriptor = os.memfd_create("identity")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(identity)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
 
 
 def _answer(response: Any) -> str:

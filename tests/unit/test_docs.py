@@ -22,7 +22,7 @@ from pointsman.postfix.render import CLEANUP, render
 from pointsman.routing.lanes import By
 from pointsman.routing.snapshot import Surroundings
 from pointsman.store.book import Book
-from pointsman.store.records import TLS_MODES, Connector
+from pointsman.store.records import LOGINS, TLS_MODES, Connector
 
 ROOT = Path(__file__).parents[2]
 CODE = ("src", "milter", "policy", "cli", "lab")
@@ -265,11 +265,16 @@ def test_limits_of_the_milter_are_shown():
 
 def rendered():
     """What apply writes for one connector with all that a connector may have."""
-    connector = Connector(
-        "a", "h.test", auth="password", username="u", password="p", ca="PEM", state="live"
-    )
+    connectors = {
+        "a": Connector(
+            "a", "h.test", auth="password", username="u", password="p", ca="PEM", state="live"
+        ),
+        "b": Connector(
+            "b", "h.test", auth="certificate", certificate="PEM", private_key="k", state="live"
+        ),
+    }
     checks = dict.fromkeys(("header_checks", "nested_header_checks", "mime_header_checks"), "")
-    book = Book(1, {}, {"a": connector}, {}, settings={"tokens": ["0" * 32]})
+    book = Book(1, {}, connectors, {}, settings={"tokens": ["0" * 32]})
     return render(book, Surroundings(), TABLES, str, "n", checks, {"default_transport": None})
 
 
@@ -294,12 +299,14 @@ def test_tables_are_explained():
     ]
     text = text_of(POSTFIX)
     for name in files:
-        shown = re.sub(r"(?<=^login/)a$|(?<=^ca/)a(?=\.pem$)", "NAME", name)
+        shown = re.sub(
+            r"(?<=^login/)a$|(?<=^ca/)a(?=\.pem$)|(?<=^identity/)b(?=\.pem$)", "NAME", name
+        )
         assert in_code(shown, text), shown
 
 
 @pytest.mark.parametrize("tls", TLS_MODES)
-@pytest.mark.parametrize("auth", ["none", "password"])
+@pytest.mark.parametrize("auth", LOGINS)
 def test_what_a_lane_states_is_explained(tls, auth):
     """The closed list, whatever the connector."""
     text = text_of(POSTFIX)

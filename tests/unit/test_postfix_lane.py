@@ -25,6 +25,7 @@ TABLES = Tables(Path("/etc/postfix/pointsman"))
 STATED = {name: field.states for name, (field, _) in settings(Connector).items() if field.states}
 NONE = Connector("a", hosts=("smtp.a.test:2525",), tls="starttls")
 LOGIN = replace(NONE, auth="password", username="court", password="sealed")
+IDENTITY = replace(NONE, auth="certificate", certificate="PEM", private_key="sealed")
 MODES = list(itertools.product(TLS_MODES, (NONE, LOGIN)))
 
 # What main.cf could say and a lane must not inherit (postfix.md C4, M3).
@@ -141,6 +142,17 @@ def test_lane_logs_in_only_with_its_own_login(tls):
     assert with_login["smtp_sasl_auth_enable"] == "yes"
     assert with_login["smtp_sasl_password_maps"] == f"regexp:{TABLES.folder}/login/a"
     assert with_login["smtp_reply_filter"] == TABLES.replies
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_lane_shows_its_own_certificate_and_no_other(tls):
+    """One with a login, or with none, shows no certificate, whatever main.cf has."""
+    shown = stated(tls, IDENTITY)
+    assert shown["smtp_tls_chain_files"] == f"{TABLES.folder}/identity/a.pem"
+    assert shown["smtp_sasl_auth_enable"] == "no"
+    assert shown["smtp_reply_filter"] == f"pcre:{TABLES.folder}/replies.pcre"
+    for other in (NONE, LOGIN):
+        assert stated(tls, other)["smtp_tls_chain_files"] == ""
 
 
 @pytest.mark.parametrize(("tls", "plain"), [("may", False), ("starttls", True), ("tls", True)])

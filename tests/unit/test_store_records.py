@@ -402,6 +402,9 @@ def test_certificates_are_refused(text):
     assert "holds no certificate" in refused(checked_certificates, text)
 
 
+IDENTITY = {"auth": "certificate", "certificate": "PEM", "private_key": "PEM"}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -411,6 +414,11 @@ def test_certificates_are_refused(text):
         ({"auth": "password", "password": "x"}, "--auth password needs"),
         ({"username": "x"}, "only for --auth password"),
         ({"password": "x"}, "only for --auth password"),
+        ({"auth": "certificate"}, "--auth certificate needs --pfx"),
+        ({"certificate": "PEM"}, "--pfx is only for --auth certificate"),
+        ({**IDENTITY, "username": "x"}, "--username is only for --auth password"),
+        ({**IDENTITY, "tls": "may"}, "--auth certificate needs --tls starttls or tls"),
+        ({**IDENTITY, "tls": "none"}, "--auth certificate needs --tls starttls or tls"),
         ({"ca": "PEM", "tls": "none"}, "--ca-file has no effect with --tls none"),
         ({"ca": "PEM", "tls": "may"}, "--ca-file has no effect with --tls may"),
         ({"fingerprints": ("AA",), "tls": "may"}, "--fingerprint has no effect with --tls may"),
@@ -439,6 +447,8 @@ def test_connector_that_can_not_work_is_refused(changes, words):
         {"hosts": ("192.0.2.1",), "server_name": "h.test"},
         {"hosts": ("192.0.2.1", "h.test"), "tls": "may"},
         {"preset": "google-relay"},
+        IDENTITY,
+        {**IDENTITY, "tls": "tls", "preset": "office365-relay"},
     ],
 )
 def test_connector_is_accepted(changes):
@@ -506,10 +516,11 @@ def test_every_field_says_what_it_is(record):
         assert not field.choices or default in field.choices
 
 
-def test_password_is_the_secret():
+def test_password_and_key_are_the_secrets():
     """The field list alone decides what is sealed, and never shown."""
     assert [name for name, (field, _) in settings(Connector).items() if field.secret] == [
-        "password"
+        "password",
+        "private_key",
     ]
     assert not any(field.secret for field, _ in settings(Agency).values())
     assert set(asdict(Connector("a"))) == {"name", "state", *settings(Connector)}

@@ -17,7 +17,7 @@ from pointsman.errors import PointsmanError
 from pointsman.locks import locked
 from pointsman.postfix import files, probe, queue, surroundings, wiring
 from pointsman.postfix.conf import Instance, PostfixError
-from pointsman.postfix.lane import TABLE_TYPES, Tables
+from pointsman.postfix.lane import LANE_FOLDERS, TABLE_TYPES, Tables
 from pointsman.postfix.reload import reload
 from pointsman.postfix.render import Rendered, render
 from pointsman.routing import snapshot as snapshots
@@ -278,7 +278,7 @@ class Applier:
 
 def _is_in_use(path: Path) -> bool:
     """Whether a running lane reads the file: then it changes with the lane."""
-    return path.parent.name in ("login", "ca") and path.exists()
+    return path.parent.name in LANE_FOLDERS and path.exists()
 
 
 def _changed_lanes(
@@ -289,7 +289,7 @@ def _changed_lanes(
 ) -> frozenset[str]:
     """Live connectors whose next hop, lane or login differs from what was applied."""
     old = before.lanes if before else {}
-    touched = {path.stem for path in written if path.parent.name in ("login", "ca")}
+    touched = {path.stem for path in written if path.parent.name in LANE_FOLDERS}
     return frozenset(
         name
         for name, lane in after.lanes.items()

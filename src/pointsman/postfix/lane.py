@@ -23,6 +23,7 @@ _TLS = {
     "tls": ("secure", "yes"),
 }
 _FIELDS = settings(Connector)
+LANE_FOLDERS = ("login", "ca", "identity")  # of files that one lane reads, each named after it
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Tables:
     def ca(self, connector: str) -> Path:
         """The CA certificates of one lane."""
         return self.folder / "ca" / f"{connector}.pem"
+
+    def identity(self, connector: str) -> Path:
+        """The client certificate of one lane: key, certificate, chain."""
+        return self.folder / "identity" / f"{connector}.pem"
 
 
 def nexthop(connector: Connector) -> str:
@@ -121,6 +126,7 @@ def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
     level = "fingerprint" if connector.fingerprints else level
     name = connector.server_name or "nexthop"
     authority = tables.ca(connector.name) if connector.ca else SYSTEM_CA_FILE
+    identity = tables.identity(connector.name) if connector.auth == "certificate" else ""
     return {
         "smtp_tls_security_level": level,
         "smtp_tls_wrappermode": wrapper,
@@ -139,7 +145,7 @@ def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
         "smtp_tls_fingerprint_digest": "sha256",
         "smtp_tls_scert_verifydepth": "9",
         "smtp_tls_servername": "hostname",
-        "smtp_tls_chain_files": "",
+        "smtp_tls_chain_files": str(identity),
         **{
             f"smtp_tls_{kind}{part}_file": ""
             for kind in ("", "d", "ec")
@@ -176,9 +182,16 @@ def _login(connector: Connector, tables: Tables) -> dict[str, str]:
         "smtp_sasl_auth_cache_name": "",
         "smtp_sender_dependent_authentication": "no",
         "smtp_send_dummy_mail_auth": "no",
-        "smtp_reply_filter": tables.replies if login else "",
+        "smtp_reply_filter": _reply_filter(connector, tables),
         "smtp_delivery_status_filter": tables.pcre("statuses"),
     }
+
+
+def _reply_filter(connector: Connector, tables: Tables) -> str:
+    """What the server says about our login; with a password, also whether it offers AUTH."""
+    if connector.auth == "password":
+        return tables.replies
+    return tables.pcre("replies") if connector.auth == "certificate" else ""
 
 
 def _content(tables: Tables) -> dict[str, str]:

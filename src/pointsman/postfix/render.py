@@ -100,6 +100,11 @@ def render(
                 for c in connectors
                 if c.auth == "password"
             },
+            **{
+                f"identity/{c.name}.pem": unseal(c.private_key) + c.certificate
+                for c in connectors
+                if c.auth == "certificate"
+            },
         },
         services={
             **{f"pm-{c.name}/unix": lane_entry(c, tables) for c in connectors if c.state == "live"},

@@ -30,6 +30,12 @@ from pointsman.store.presets import OTHER, PRESETS, check_auth
 
 TLS_MODES = ("none", "may", "starttls", "tls")
 DEFAULT_PORTS = {"none": 25, "may": 25, "starttls": 587, "tls": 465}
+# Each way to log in, and the fields that it can't do without.
+LOGINS = {
+    "none": (),
+    "password": ("username", "password"),
+    "certificate": ("certificate", "private_key"),
+}
 
 Check = Callable[[str], str]
 
@@ -45,6 +51,14 @@ class Setting:
     secret: bool = False  # kept encrypted, never shown
     file: bool = False  # the option names a file that holds the value
     states: str = ""  # the parameter by which the lane states the value, where one will do
+    auths: Sequence[str] = ()  # the ways to log in that it belongs to; () for all
+    made_from: str = ""  # the option that it is made from, where it has none of its own
+
+    def option(self, name: str) -> str:
+        """The option by which a person gives the field of this name."""
+        if self.made_from:
+            return f"--{self.made_from}"
+        return f"--{name.replace('_', '-')}{'-file' if self.file else ''}"
 
 
 def setting(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - click's own word
@@ -119,14 +133,27 @@ class Connector:
         "certificate verified; tls: the same from the first byte.",
         choices=TLS_MODES,
     )
-    auth: str = setting("none", "How to log in to the server.", choices=("none", "password"))
-    username: str = setting("", "The login at the server.", check=checked_username)
+    auth: str = setting("none", "How to log in to the server.", choices=tuple(LOGINS))
+    username: str = setting(
+        "", "The login at the server.", check=checked_username, auths=("password",)
+    )
     password: str = setting(
         "",
         "A file that holds the password and no more, or - for standard input.",
         check=checked_password,
         secret=True,
         file=True,
+        auths=("password",),
+    )
+    certificate: str = setting(
+        "",
+        "The client certificate and its chain, PEM.",
+        file=True,
+        auths=("certificate",),
+        made_from="pfx",
+    )
+    private_key: str = setting(
+        "", "Its key, PEM.", secret=True, auths=("certificate",), made_from="pfx"
     )
     ca: str = setting(
         "",
@@ -255,11 +282,22 @@ def check_connector(connector: Connector) -> Connector:
         raise UsageError(f"connector {connector.name} needs --host")
     _check_tls(connector)
     check_auth(connector.preset, connector.auth)
-    if connector.auth == "password" and not (connector.username and connector.password):
-        raise UsageError("--auth password needs --username and --password-file")
-    if connector.auth == "none" and (connector.username or connector.password):
-        raise UsageError("a user name or password is only for --auth password")
+    _check_login(connector)
     return connector
+
+
+def _check_login(connector: Connector) -> None:
+    """Insist on what the way to log in needs, and on nothing of the others."""
+    auth, fields = connector.auth, settings(Connector)
+    if not all(getattr(connector, name) for name in LOGINS[auth]):
+        options = dict.fromkeys(fields[name][0].option(name) for name in LOGINS[auth])
+        raise UsageError(f"--auth {auth} needs {' and '.join(options)}")
+    for name, (field, default) in fields.items():
+        if field.auths and auth not in field.auths and getattr(connector, name) != default:
+            ways = " or ".join(field.auths)
+            raise UsageError(f"{field.option(name)} is only for --auth {ways}")
+    if auth == "certificate" and connector.tls in ("none", "may"):
+        raise UsageError("--auth certificate needs --tls starttls or tls: it is shown in TLS alone")
 
 
 def _check_tls(connector: Connector) -> None:
