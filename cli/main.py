@@ -17,6 +17,7 @@ from pointsman.errors import PointsmanError, UsageError
 COMMANDS = {
     "setup": "setup",
     "apply": "apply",
+    "check": "check",
     "explain": "explain",
     "agency": "agency",
     "connector": "connector",

@@ -2,18 +2,22 @@
 
 import gc
 import threading
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pointsman import logs
+from pointsman import findings, logs
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
 from pointsman.postfix.apply import Applier
 from pointsman.release import Release
+from pointsman.store.book import read
 from pointsman.store.database import Store
 
 POLL = 0.1  # seconds between looks at the revision
 RETRY = 5.0  # seconds to wait after trouble
+DAY = 86_400.0  # seconds between warnings of what comes to an end
 
 Seen = tuple[int, int, int]
 
@@ -27,6 +31,7 @@ class Agent:
         self._applier = Applier(config, self._store)
         self._applied: Seen | None = None
         self._trouble = ""
+        self._warned = float("-inf")
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -48,6 +53,7 @@ class Agent:
                 logs.applied(report.revision, len(report.changes), report.moved)
                 # Our own edits count as seen; the revision is the one that was applied.
                 self._applied = (report.revision, *self._look()[1:])
+            self.warn(time.monotonic())
             self._recovered()
         except (PointsmanError, OSError) as error:
             self._troubled(error)
@@ -62,6 +68,15 @@ class Agent:
             _changed_at(instance.main_cf),
             _changed_at(instance.master_cf),
         )
+
+    def warn(self, now: float) -> None:
+        """Say once a day what will stop mail before long."""
+        if now < self._warned + DAY:
+            return
+        connectors = read(self._store).connectors.values()
+        for found in findings.ending_certificates(connectors, datetime.now(UTC)):
+            logs.alarm(found.name, found.kind, found.text)
+        self._warned = now
 
     def _troubled(self, error: Exception) -> None:
         if str(error) != self._trouble:

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from lab.certs import Authority
+from pointsman import config, logs
+from pointsman.agent import DAY, Agent
 from tests.wire.cli_sentences import refused
 
 HOST = ("--host", "h.test")
@@ -119,3 +121,38 @@ def test_another_way_to_log_in_takes_the_certificate_away(admin, pfx):
     admin.do("connector", "set", "fresh", "--auth", "none")
     found = shown(admin, "fresh")
     assert (found["certificate"], found["private_key"]) == ("", "")
+
+
+def test_check_finds_certificates_that_end(admin, authority):
+    """Exit status 1, each with what to do; an error the sooner it is."""
+    assert admin.do("check") == "-- 0 findings\n"
+    for name, days in (("week", 5), ("month", 20), ("year", 365)):
+        pfx = str(authority.client(name, PASSWORD, days=days))
+        options = (*HOST, *CERTIFICATE, pfx, *FROM_STDIN)
+        admin.do("connector", "add", name, *options, stdin=PASSWORD)
+    result = admin.run("check")
+    assert result.exit_code == 1
+    assert "warning: connector month has a client certificate that ends on" in result.stdout
+    assert "  fix: get a new one, then `pointsman connector set week --pfx FILE`" in result.stdout
+    assert result.stdout.endswith("-- 2 findings\n")
+    found = map(json.loads, admin.run("check", "--json").stdout.splitlines())
+    assert [(f["name"], f["severity"]) for f in found] == [
+        ("connector month", "warning"),
+        ("connector week", "error"),
+    ]
+
+
+def test_agent_warns_once_a_day(admin, authority):
+    """When it starts, and a day later; not ten times a second."""
+    pfx = str(authority.client("week", PASSWORD, days=5))
+    options = (*HOST, *CERTIFICATE, pfx, *FROM_STDIN)
+    admin.do("connector", "add", "new", *options, stdin=PASSWORD)
+    agent = Agent(config.load(admin.config_file))
+    logs.start("agent", str(admin.folder / "log"))
+    for now in (0.0, 1.0, DAY - 1, DAY, DAY + 1):
+        agent.warn(now)
+    lines = (admin.folder / "log").read_text().splitlines()
+    assert len(lines) == 2
+    assert re.search(
+        r": connector new has a client .* in 4 days, on .* \(certificate-7\)$", lines[0]
+    )
