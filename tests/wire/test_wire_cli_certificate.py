@@ -154,5 +154,5 @@ def test_agent_warns_once_a_day(admin, authority):
     lines = (admin.folder / "log").read_text().splitlines()
     assert len(lines) == 2
     assert re.search(
-        r": connector new has a client .* in 4 days, on .* \(certificate-7\)$", lines[0]
+        r": connector new has a client .* on .*, days left: 4 \(certificate-7\)$", lines[0]
     )
