@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from pointsman.cli import pausing, show
+from pointsman.cli import pausing, retiring, show
 from pointsman.cli.certificate import days_left, pfx_options, shown_certificate
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import options_of
@@ -112,52 +112,6 @@ def enable(ctx: Context, name: str, if_revision: int | None, *, untested: bool) 
         try_connector(ctx, book, old)
     action = "enable untested" if untested else "enable"
     _swap(ctx, old, replace(old, state="live"), action, if_revision)
-
-
-@connector.command()
-@click.argument("name")
-@if_revision_option
-@pass_context
-def disable(ctx: Context, name: str, if_revision: int | None) -> None:
-    """Stop a connector: new mail gets 450, queued mail waits."""
-    with ctx.edit(if_revision) as edit:
-        old = edit.book.connector(name)
-        if old.state == "new":
-            raise PointsmanError(f"connector {name} is new and takes no mail yet")
-        _refuse_if_default(edit.book, name, "disable it")
-        if old.state == "live":
-            edit.change(old, replace(old, state="disabled"), "disable")
-
-
-def _refuse_if_default(book: Book, name: str, verb: str) -> None:
-    if book.default == name:
-        raise PointsmanError(
-            f"connector {name} is the default relay: name another with "
-            f"`pointsman connector default NAME`, then {verb}"
-        )
-    if book.null_sender == name:
-        raise PointsmanError(
-            f"connector {name} carries null-sender mail: end that with "
-            f"`pointsman connector default none --null-sender`, then {verb}"
-        )
-
-
-@connector.command()
-@click.argument("name")
-@if_revision_option
-@pass_context
-def remove(ctx: Context, name: str, if_revision: int | None) -> None:
-    """Remove a connector that nothing uses any more."""
-    with ctx.edit(if_revision) as edit:
-        old = edit.book.connector(name)
-        _refuse_if_default(edit.book, name, "remove it")
-        linked = edit.book.links_to(name)
-        if linked:
-            raise PointsmanError(
-                f"connector {name} still has {show.counted(len(linked), 'sender')}, "
-                f"{linked[0].key} among them: link them elsewhere or unlink them first"
-            )
-        edit.remove(old, *pausing.drop_with(edit.book, f"connector {name}"))
 
 
 @connector.command()
@@ -276,4 +230,6 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     show.json_lines([values]) if as_json else show.one(values)
 
 
+connector.add_command(retiring.disable)
+connector.add_command(retiring.remove)
 pausing.add_to(connector, "connector", Book.connector)

@@ -73,7 +73,10 @@ def test_minute_of_load(own_city):
     for thread in senders:
         thread.join()
     # A qmgr that a reload ended leaves what is being delivered to a later scan.
-    wait_until(lambda: not flushed(city), "the queue to empty", 60)
+    try:
+        wait_until(lambda: not flushed(city), "the queue to empty", 60)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {stuck(city)}") from None
     sent = {subject: queue_id for sender in senders for subject, queue_id in sender.sent.items()}
     assert [problem for sender in senders for problem in sender.problems] == []
     log = city.postfix.log(mark)
@@ -100,6 +103,14 @@ def flushed(city):
     """What is in the queue, after a new look at it: one more reload may have ended the last."""
     city.postfix.postfix("postqueue", "-f")
     return city.postfix.queue()
+
+
+def stuck(city):
+    """What is in the queue, and what the log knows of the first of it."""
+    queue = city.postfix.queue()
+    first = [queued["queue_id"] for queued in queue][:1]
+    lines = [line for line in city.postfix.log().splitlines() if any(i in line for i in first)]
+    return "\n".join([f"{len(queue)} messages", *map(str, queue[:3]), *lines])
 
 
 def test_sqlite_in_a_callback_crashes(own_city):

@@ -107,7 +107,10 @@ def test_removed_connector(city):
         run("sender", "unlink", key)
     run("sender", "unlink", "@.sub.test", "@bücher.test", "@xn--strae-oqa.test", "@c.test")
     run("connector", "disable", "a")
-    run("connector", "remove", "a")
+    city.settle()
+    refused = run("connector", "remove", "a", check=False)
+    assert "connector a still has 2 messages in the queue, " in refused
+    run("connector", "remove", "a", "--despite-queue")
     city.settle()
     city.hops["shared"].answer = None
     city.postfix.postfix("postqueue", "-f")

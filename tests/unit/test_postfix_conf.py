@@ -195,3 +195,18 @@ def test_postconf_is_asked_again_once_a_file_changed(tmp_path):
     main.write_text("myorigin = another.test\n")
     asked.append(instance.parameters("myorigin")["myorigin"])
     assert asked == ["one.test", "one.test", "another.test"]
+
+
+def test_missing_kind_of_table_is_named_with_its_package(scripted, tmp_path):
+    """Before anything is written: smtp(8) would defer all mail."""
+    _, _, answers = scripted
+    (tmp_path / "main.cf").touch()
+    (tmp_path / "master.cf").touch()
+    answers["postconf", "-m"] = "hash\nlmdb\nregexp\n"
+    instance = Instance(tmp_path)
+    instance.require_tables(["lmdb"])
+    with pytest.raises(PostfixError) as caught:
+        instance.require_tables(["sqlite", "lmdb", "pcre"])
+    assert str(caught.value) == (
+        "Postfix reads no pcre or sqlite tables: install Debian's postfix-pcre postfix-sqlite"
+    )

@@ -121,18 +121,9 @@ class Applier:
         except (OSError, ValueError, KeyError):
             return None
 
-    def _require_tables(self) -> None:
-        """Without one of these kinds smtp(8) could do nothing but defer all mail."""
-        missing = [kind for kind in TABLE_TYPES if kind not in self.instance.table_types()]
-        if missing:
-            packages = " ".join(f"postfix-{kind}" for kind in missing)
-            raise PostfixError(
-                f"Postfix reads no {' or '.join(missing)} tables: install Debian's {packages}"
-            )
-
     def _plan(self, book: Book, before: Snapshot | None) -> Plan:
-        self._require_tables()
         original = wiring.original(self.config)
+        self.instance.require_tables(TABLE_TYPES)
         around = surroundings.read(
             self.instance, original["default_transport"] or "smtp", self.tables.folder
         )

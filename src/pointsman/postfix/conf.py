@@ -100,9 +100,13 @@ class Instance:
             self._answers[key] = self.run("postconf", *arguments)
         return self._answers[key]
 
-    def table_types(self) -> set[str]:
-        """The kinds of tables that this Postfix reads."""
-        return set(self._postconf("-m").split())
+    def require_tables(self, kinds: Iterable[str]) -> None:
+        """Insist on kinds of tables without which Postfix could only defer all mail."""
+        missing = sorted(set(kinds) - set(self._postconf("-m").split()))
+        if missing:
+            packages = " ".join(f"postfix-{kind}" for kind in missing)
+            what = " or ".join(missing)
+            raise PostfixError(f"Postfix reads no {what} tables: install Debian's {packages}")
 
     def explicit(self) -> dict[str, str]:
         """What main.cf itself says, unexpanded."""

@@ -94,6 +94,12 @@ def lane_of(snapshot: Snapshot, sender: str) -> str | None:
     return found[1].connector if found else snapshot.default
 
 
+def waiting_for(instance: Instance, snapshot: Snapshot, connector: str) -> list[str]:
+    """The queue ids of all messages that are to leave by a connector."""
+    owners = ((queued, owner_of(instance, snapshot, queued)) for queued in listed(instance))
+    return [queued.queue_id for queued, owner in owners if owner and owner[1] == connector]
+
+
 def move_on(instance: Instance, snapshot: Snapshot, changed: Iterable[str]) -> int:
     """After `changed` connectors were corrected, send on what waited for them.
 
