@@ -42,19 +42,20 @@ def charge_line(asked: Asked, at: float) -> str:
     queue_id = asked.queue_id if is_id(asked.queue_id) else "-"
     instance = asked.instance if is_id(asked.instance) else "-"
     amount = 0 if asked.exempt else asked.recipients
-    return f"charge {at!r} {amount} {queue_id} {instance} {_names(asked.line)}"
+    return f"charge {at!r} {amount} {queue_id} {instance} {names(asked.line)}"
 
 
 def hold_line(held: Held) -> str:
     """A message that was put on hold."""
     return (
         f"hold {held.since!r} {held.recipients} {held.queue_id} {int(held.exempt)} "
-        f"{held.number} {_names(held.line)}"
+        f"{held.number} {names(held.line)}"
     )
 
 
 @lru_cache(maxsize=100_000)
-def _names(line: Line) -> str:
+def names(line: Line) -> str:
+    """A line of mail as the words that end its journal lines."""
     return " ".join(map(word, line))
 
 

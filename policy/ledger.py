@@ -90,7 +90,7 @@ class Ledger:
     def after(self, asked: Asked, over: Over | None, now: float) -> Verdict:
         """The verdict, now that the counters have been charged, or had no room."""
         if over is None:
-            self._note_near(now)
+            self.note_near(now)
             self.backlog.add(asked.queue_id, asked.line, now)
             self.journal.add(charge_line(asked, now))
             self.tally.add(asked, "sent", now)
@@ -149,7 +149,8 @@ class Ledger:
         names = [key for key, _ in self.rules.wanted(line)]
         return [*names, f"agency {line[0]}", f"lane {line[1]}"]
 
-    def _note_near(self, now: float) -> None:
+    def note_near(self, now: float) -> None:
+        """Warn of windows that the last charges filled."""
         near = self.counters.near
         if near:
             self.tally.warn_near(near, now)
@@ -186,7 +187,7 @@ class Ledger:
                 continue
             self._let_go(held, now, amount)
             found.append(held)
-        self._note_near(now)
+        self.note_near(now)
         self.journal.flush()
         return found
 

@@ -3,12 +3,35 @@
 An attribute that is given twice counts as it was given last.
 """
 
+import re
+
 from pointsman.errors import PointsmanError
 
 MAX_REQUEST = 64 * 1024
 MAX_VALUE = 8 * 1024
 
 Request = dict[str, str]
+
+# What Postfix itself sends, in its order (smtpd_check.c); what comes behind differs by version.
+# One expression reads that in half the time; all else gets the same from `_request`.
+_ATTRIBUTES = (
+    *("request", "protocol_state", "protocol_name"),
+    *("client_address", "client_name", "client_port", "reverse_client_name"),
+    *("server_address", "server_port", "helo_name", "sender", "recipient", "recipient_count"),
+    *("queue_id", "instance", "size", "etrn_domain", "stress"),
+    *("sasl_method", "sasl_username", "sasl_sender"),
+    *("ccert_subject", "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint"),
+    *("encryption_protocol", "encryption_cipher", "encryption_keysize"),
+)
+READ = (  # those of them that anybody looks at
+    *("request", "protocol_state", "client_address", "sender", "recipient", "recipient_count"),
+    *("queue_id", "instance", "sasl_username"),
+)
+_VALUE = r"[^\0\r\n]*"
+_POSTFIX = re.compile(
+    "".join(f"{n}=({_VALUE})\n" if n in READ else f"{n}={_VALUE}\n" for n in _ATTRIBUTES)
+    + rf"(?:(?:policy_context|compatibility_level|mail_version)={_VALUE}\n)*\n"
+)
 
 
 class ProtocolError(PointsmanError):
@@ -26,6 +49,10 @@ class Requests:
 
         Raises ProtocolError for what can't be the beginning of one.
         """
+        if not self._rest and len(data) <= MAX_VALUE:
+            match = _POSTFIX.fullmatch(data.decode("utf-8", "surrogateescape"))
+            if match:
+                return [dict(zip(READ, match.groups()))]  # noqa: B905 - a check takes as long again
         data = self._rest + data if self._rest else data
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")

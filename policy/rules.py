@@ -91,7 +91,7 @@ class Rules:
             get("queue_id", ""),
             get("instance", ""),
             line,
-            _number(get("recipient_count", "")),
+            number_of(get("recipient_count", "")),
             "exempt" in request,
         )
         return asked if agency else self._found(asked, request)
@@ -137,5 +137,6 @@ def is_exempt(sender: str) -> bool:
     return not sender or sender.partition("@")[0].lower() == "postmaster"
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
+    """A number of recipients; what is none counts as one."""
     return max(int(text), 1) if text.isdecimal() and len(text) <= _DIGITS else 1

@@ -11,9 +11,10 @@ from pointsman import logs
 from pointsman.current import Current
 from pointsman.policy.journal import Journal
 from pointsman.policy.ledger import Ledger
+from pointsman.policy.plan import Plans, let_through
 from pointsman.policy.protocol import ProtocolError, Request, Requests, reply
 from pointsman.policy.rules import Asked, Rules
-from pointsman.policy.verdict import GO, Verdict
+from pointsman.policy.verdict import GO, Verdict, shown
 from pointsman.rates.counters import CountersError, Memory
 from pointsman.rates.windows import Wanted
 
@@ -56,6 +57,7 @@ class Desk:
         self.peers: OrderedDict[Peer, None] = OrderedDict()
         counters = ledger.counters
         self._windows = counters.windows if isinstance(counters, Memory) else None
+        self._plans = Plans(ledger.rules)
         self.now = ledger.journal.clock.now
         self.report: Callable[[], Awaitable[None]] | None = None  # to the database, now
         self.database_away = False
@@ -82,6 +84,8 @@ class Desk:
                 return reply("DUNNO")
             ledger, now = self.ledger, self.now()
             self.follow(request.get("revision", ""))
+            if self._go(request, now):
+                return _REPLY_GO
             asked = ledger.rules.asked(request)
             verdict = GO if asked.why == "stranger" else ledger.before(asked, now, time())
             if verdict is None:
@@ -94,6 +98,15 @@ class Desk:
             return self._said_so(asked, verdict)
         except Exception as error:  # noqa: BLE001 - a fault of ours must never lose mail
             return self._failed(request.get("queue_id", ""), asked, error)
+
+    def _go(self, request: Request, now: float) -> bool:
+        """Whether it goes by a plan, as most mail does; else it is decided as any other."""
+        if self._windows is None:
+            return False
+        if self._plans.rules is not self.ledger.rules:
+            self._plans = Plans(self.ledger.rules)
+        plan = self._plans.of(request)
+        return plan is not None and let_through(self.ledger, self._windows, plan, request, now)
 
     async def _later(self, asked: Asked, wanted: Wanted, queue_id: str) -> bytes:
         try:
@@ -109,7 +122,7 @@ class Desk:
 
     def _said_so(self, asked: Asked, verdict: Verdict) -> bytes:
         if asked.direct:
-            logs.rated(asked.queue_id, _shown(asked, verdict))
+            logs.rated(asked.queue_id, shown(asked, verdict))
         return _REPLY_GO if verdict is GO else reply(verdict.words)
 
     def _failed(self, queue_id: str, asked: Asked | None, error: Exception) -> bytes:
@@ -137,15 +150,6 @@ class Desk:
 
 
 _REPLY_GO = reply("DUNNO")
-
-
-def _shown(asked: Asked, verdict: Verdict) -> str:
-    """The end of a log line; names of agencies and connectors need no quotes."""
-    action = (asked.why or "go") if verdict is GO else verdict.action.lower()
-    line = f"agency={asked.agency}, connector={asked.connector}, rate={action}"
-    if verdict.why:
-        line += f', by="{verdict.why}", text="{verdict.text.replace(chr(34), chr(39))}"'
-    return line
 
 
 def _complaint(request: Request) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pointsman.policy.rules import Asked
+
 MOST_ANSWERED = 50_000  # names of messages, of which twice as many are remembered
 
 
@@ -22,6 +24,15 @@ class Verdict:
 
 
 GO = Verdict("DUNNO")
+
+
+def shown(asked: Asked, verdict: Verdict) -> str:
+    """The end of a log line; names of agencies and connectors need no quotes."""
+    action = (asked.why or "go") if verdict is GO else verdict.action.lower()
+    line = f"agency={asked.agency}, connector={asked.connector}, rate={action}"
+    if verdict.why:
+        line += f', by="{verdict.why}", text="{verdict.text.replace(chr(34), chr(39))}"'
+    return line
 
 
 class Answered:

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.policy.protocol import (
+    _ATTRIBUTES,
     MAX_REQUEST,
     MAX_VALUE,
+    READ,
     ProtocolError,
     Requests,
     reply,
@@ -62,6 +64,40 @@ def test_what_is_good_is_good_in_any_pieces(pieces):
     whole = fed(b"".join(pieces))
     if whole[1]:
         assert fed(*pieces) == whole
+
+
+VALUES = st.sampled_from([b"", b"x", b"a=b", b"\xff", b"\0", b"\r", b"y\r", "\u00fc".encode()])
+ORDINARY = st.just([name.encode() for name in _ATTRIBUTES])
+TAIL = st.lists(
+    st.sampled_from([b"policy_context", b"mail_version", b"sender", b"agency", b"exempt", b"new"]),
+    max_size=3,
+)
+ODD = st.lists(st.sampled_from([b"sender", b"size", b"", b"agency"]), max_size=2)
+
+
+@given(ORDINARY, TAIL, ODD, st.data())
+def test_what_postfix_sends_is_read_by_either_way_alike(names, tail, odd, data):
+    """Cut in two it takes the general way, whole the short one: what anybody reads is the same."""
+    place = data.draw(st.integers(0, len(names)))
+    names = [*names[:place], *odd, *names[place + data.draw(st.sampled_from([0, 0, 1])) :], *tail]
+    values = data.draw(st.lists(VALUES | st.just(b"x"), min_size=len(names), max_size=len(names)))
+    end = data.draw(st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"", b"\n\n", b"\na=b\n\n"]))
+    raw = b"".join(n + b"=" + v + b"\n" for n, v in zip(names, values, strict=True)) + end
+    assert read(*fed(raw)) == read(*fed(raw[:1], raw[1:]))
+
+
+def read(requests, good):
+    """What the daemon looks at in requests."""
+    names = (*READ, "agency", "connector", "counter", "revision", "exempt")
+    return [{n: request[n] for n in names if n in request} for request in requests], good
+
+
+@pytest.mark.parametrize("tail", [b"", b"policy_context=\n", b"compatibility_level=3.6\na=\n"])
+def test_short_way_is_taken_for_what_postfix_sends(tail):
+    """And leaves out what nobody reads; what a later version may add is no harm."""
+    raw = b"".join(name.encode() + b"=1\n" for name in _ATTRIBUTES) + tail + b"\n"
+    ((request,), _) = fed(raw)
+    assert (request.keys() == set(READ)) == (b"\na=" not in tail)
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
