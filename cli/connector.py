@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pointsman.cli import pausing, retiring, show
+from pointsman.cli.authorize import authorize
 from pointsman.cli.certificate import days_left, pfx_options, shown_certificate
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import options_of
@@ -230,6 +231,7 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     show.json_lines([values]) if as_json else show.one(values)
 
 
+connector.add_command(authorize)
 connector.add_command(retiring.disable)
 connector.add_command(retiring.remove)
 pausing.add_to(connector, "connector", Book.connector)

@@ -60,7 +60,9 @@ def given(record: type, arguments: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, tuple):
             value = tuple(item for item in value if item)
         if field.file and value:
-            value = read_file(str(value), field.option(name), secret=field.secret)
+            value = read_file(
+                str(value), field.option(name), secret=field.secret and not field.lines
+            )
         values[name] = value
     return check_values(record, values)
 

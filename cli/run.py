@@ -10,7 +10,7 @@ import click
 from pointsman.cli.context import Context, pass_context
 from pointsman.cli.privileges import become
 
-PROGRAMS = ("policy", "milter", "agent")
+PROGRAMS = ("policy", "milter", "submit", "agent")
 
 
 @click.command()
@@ -19,8 +19,9 @@ PROGRAMS = ("policy", "milter", "agent")
 def run(ctx: Context, program: str | None) -> None:
     """Run a daemon in the foreground; without a name, all of them.
 
-    The milter decides about each message, the policy daemon keeps it to its rate. The
-    agent, as root, brings changes to Postfix and lets held mail go.
+    The milter decides about each message, the policy daemon keeps it to its rate, submit
+    takes the mail of oauth2 connectors to their servers. The agent, as root, brings
+    changes to Postfix, lets held mail go and renews access tokens.
     """
     if program == "milter":
         from pointsman.milter.serve import serve  # noqa: PLC0415 - only this one needs pymilter
@@ -33,6 +34,12 @@ def run(ctx: Context, program: str | None) -> None:
         prepared = policy.prepare(ctx.config)
         become(ctx.config)
         policy.serve(ctx.config, *prepared)
+    elif program == "submit":
+        from pointsman.submit import serve as submit  # noqa: PLC0415 - slow to import
+
+        helo = submit.prepare(ctx.config)
+        become(ctx.config)
+        submit.serve(ctx.config, helo)
     elif program == "agent":
         from pointsman.agent import Agent  # noqa: PLC0415 - slow to import
 

@@ -30,10 +30,9 @@ def try_connector(
 ) -> None:
     """Try each of its hosts; raise PointsmanError, naming the step, if one does not work."""
     helo = Instance(ctx.config.postfix.config_directory).parameters("myhostname")["myhostname"]
-    password, key = (
-        ctx.store.secrets.unseal(secret) if secret else ""
-        for secret in (connector.password, connector.private_key)
-    )
+    unseal = ctx.store.secrets.unseal
+    key = unseal(connector.private_key) if connector.private_key else ""
+    password = _secret(ctx, connector)
     sender = sender or _sender(book, connector, helo)
     trial = Trial(connector, password, helo, sender, recipient, private_key=key)
     if send:
@@ -48,6 +47,15 @@ def try_connector(
             raise PointsmanError(
                 f"connector {connector.name} failed at {failed.name}{at}: {failed.answer}"
             )
+
+
+def _secret(ctx: Context, connector: Connector) -> str:
+    """What the server has to believe: the password, or an access token."""
+    if connector.auth == "oauth2":
+        from pointsman.oauth.vault import obtain  # noqa: PLC0415 - slow to import
+
+        return obtain(ctx.config, ctx.store, connector).access
+    return ctx.store.secrets.unseal(connector.password) if connector.password else ""
 
 
 def _message(connector: Connector, sender: str, recipient: str) -> bytes:

@@ -200,7 +200,7 @@ class Instance:
         mark = self.log_size()
         command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
         self.daemons["all"] = subprocess.Popen([*command, "run"])
-        for name in ("policy", "milter", "agent"):
+        for name in ("policy", "milter", "submit", "agent"):
             self.wait_for_log(rf"pointsman/{name}\[\d+\]: started", since=mark)
 
     def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> int:

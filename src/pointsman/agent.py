@@ -10,6 +10,7 @@ from pointsman import findings, logs
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
+from pointsman.oauth.renewal import Renewal
 from pointsman.postfix.apply import Applier
 from pointsman.release import Release
 from pointsman.store.book import read
@@ -40,6 +41,7 @@ class Agent:
         with locked(self._config.agent_lock, wait=False):
             logs.started("agent")
             Release(self._config, self.stop).start()
+            Renewal(self._config, self._store, self.stop).start()
             while not self.stop.wait(RETRY if self._trouble else POLL):
                 self.step()
 

@@ -115,9 +115,32 @@ class Config:
         return Path(self.policy.socket.removeprefix("unix:"))
 
     @property
+    def ways(self) -> Path:
+        """The folder of what the submission helper knows of each connector."""
+        return self.tables / "submit"
+
+    @property
+    def access(self) -> Path:
+        """The folder of the access tokens that the agent hands to the submission helper."""
+        return self.state_directory / "access"
+
+    def refused(self, connector: str) -> Path:
+        """Where the submission helper names the token that the server takes no more."""
+        return self.state_directory / f"refused-{connector}"
+
+    def submit_socket(self, connector: str) -> Path:
+        """Where the submission helper listens for one lane, beside the policy daemon."""
+        return submit_socket(self.policy_socket.parent, connector)
+
+    @property
     def control_socket(self) -> Path:
         """Where the agent and the command line talk to the policy daemon."""
         return self.state_directory / "control.sock"
+
+
+def submit_socket(folder: Path, connector: str) -> Path:
+    """The submission helper's socket for one lane."""
+    return folder / f"submit-{connector}.sock"
 
 
 def config_path(option: str | None) -> Path:

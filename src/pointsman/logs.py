@@ -165,6 +165,12 @@ def not_counted(complaint: str) -> None:
     _write(WARNING, f"not counted: {plain(complaint)}")
 
 
+def token_renewed(connector: str, lifetime: float) -> None:
+    """Log a new access token, never the token itself; `lifetime` in seconds."""
+    pairs = {"connector": connector, "token": "renewed", "lifetime": f"{lifetime:.0f}s"}
+    _write(INFO, _joined(pairs))
+
+
 def peer_closed(why: str) -> None:
     """Log a connection that was closed because of what came over it."""
     _write(WARNING, f"connection closed: {plain(why)}")

@@ -5,7 +5,6 @@ due, MAIL FROM, RSET. The library is aiosmtplib; each step reports its own time.
 """
 
 import asyncio
-import hashlib
 import os
 import socket
 import ssl
@@ -19,7 +18,7 @@ from typing import Any
 import aiosmtplib
 from cryptography import x509
 
-from pointsman.postfix.lane import SYSTEM_CA_FILE
+from pointsman import dial
 from pointsman.store.records import Connector
 
 TIMEOUT = 15.0  # seconds for each step
@@ -41,7 +40,7 @@ class Trial:
     """One try of one connector."""
 
     connector: Connector
-    password: str
+    password: str  # or the access token
     helo: str
     sender: str
     recipient: str = ""  # also RCPT TO
@@ -83,7 +82,7 @@ class Trial:
         if self._wants_starttls():
             yield await _timed("STARTTLS", self._starttls())
             yield await _timed("EHLO", self._ehlo())
-        if self.connector.auth == "password":
+        if self.connector.auth in ("password", "oauth2"):
             yield await _timed("AUTH", self._login())
         yield await _timed("MAIL FROM", self._mail())
         if self.recipient:
@@ -102,45 +101,21 @@ class Trial:
         return self._smtp
 
     async def _resolve(self, host: str, port: int, found: list[Any]) -> str:
-        loop = asyncio.get_running_loop()
-        source = self.connector.source_address
-        family = (socket.AF_INET6 if ":" in source else socket.AF_INET) if source else 0
-        found += await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        found += await dial.resolve(self.connector, host, port)
         return ", ".join(dict.fromkeys(entry[4][0] for entry in found))
 
     async def _connect(self, found: list[Any], sockets: list[socket.socket]) -> str:
-        """Try the addresses in order, as smtp(8) does."""
-        loop = asyncio.get_running_loop()
-        last: Exception | None = None
-        for family, kind, protocol, _, address in found:
-            candidate = socket.socket(family, kind, protocol)
-            candidate.setblocking(False)
-            try:
-                if self.connector.source_address:
-                    candidate.bind((self.connector.source_address, 0))
-                await loop.sock_connect(candidate, address)
-            except OSError as error:
-                candidate.close()
-                last = error
-                continue
-            sockets.append(candidate)
-            return f"{address[0]} port {address[1]}"
-        raise last or OSError("no address")
+        sockets.append(await dial.connect(self.connector, found))
+        address = sockets[0].getpeername()
+        return f"{address[0]} port {address[1]}"
 
     async def _greet(self, host: str, connected: socket.socket) -> str:
-        implicit = self.connector.tls == "tls"
-        self._smtp = aiosmtplib.SMTP(
-            hostname=self.connector.server_name or host,
-            local_hostname=self.connector.helo or self.helo,
-            timeout=TIMEOUT,
-            use_tls=implicit,
-            start_tls=False,
-            tls_context=self._context() if implicit else None,
-            sock=connected,
+        self._smtp = dial.client(
+            self.connector, host, self.helo, connected, TIMEOUT, self._context()
         )
         response = await self._smtp.connect()
         self._transport = self._smtp.transport
-        return self._tls_facts() if implicit else _answer(response)
+        return self._tls_facts() if self.connector.tls == "tls" else _answer(response)
 
     async def _ehlo(self) -> str:
         response = await self._client.ehlo()
@@ -159,7 +134,7 @@ class Trial:
         return self._tls_facts()
 
     def _context(self) -> ssl.SSLContext:
-        context = self._verifying()
+        context = dial.tls_context(self.connector)
         if self.connector.auth == "certificate":
             present(context, self.private_key + self.connector.certificate)
         context._msg_callback = self._note  # type: ignore[attr-defined] # noqa: SLF001 - see below
@@ -171,24 +146,12 @@ class Trial:
         if (direction, content, kind) == ("read", _HANDSHAKE, _CERTIFICATE_REQUEST):
             self._asked = True
 
-    def _verifying(self) -> ssl.SSLContext:
-        # `may` encrypts if it can, and trusts anyone, as Postfix does; a fingerprint is
-        # compared once it is known.
-        if self.connector.tls == "may" or self.connector.fingerprints:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context
-        if self.connector.ca:
-            return ssl.create_default_context(cadata=self.connector.ca)
-        return ssl.create_default_context(cafile=str(SYSTEM_CA_FILE))
-
     def _tls_facts(self) -> str:
         layer = self._client.get_transport_info("ssl_object")
-        certificate = layer and layer.getpeercert(binary_form=True)
+        certificate = dial.peer_certificate(self._client)
         if not certificate:
             return "no certificate"
-        self._compare_fingerprint(certificate)
+        dial.compare_fingerprint(self.connector, certificate)
         expires = x509.load_der_x509_certificate(certificate).not_valid_after_utc
         days = (expires - datetime.now(UTC)).days
         verified = "" if self.connector.tls == "may" else "verified, "
@@ -211,14 +174,12 @@ class Trial:
         why = f"the server asks for a client certificate, and {ours}: {step.answer}"
         return replace(step, answer=why)
 
-    def _compare_fingerprint(self, certificate: bytes) -> None:
-        digest = hashlib.sha256(certificate).hexdigest().upper()
-        found = ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
-        if self.connector.fingerprints and found not in self.connector.fingerprints:
-            raise aiosmtplib.SMTPException(f"the certificate has another fingerprint: {found}")
-
     async def _login(self) -> str:
         client = self._client
+        if self.connector.auth == "oauth2":
+            return _answer(
+                await dial.login_with_token(client, self.connector.username, self.password)
+            )
         if self.connector.tls == "may" and not client.get_transport_info("sslcontext"):
             raise aiosmtplib.SMTPException("no TLS here, and the password must not go in the clear")
         if not client.supported_auth_methods:

@@ -192,13 +192,13 @@ def test_a_connectors_authority_is_the_only_one():
 )
 def test_next_hop_is_the_host_itself(host, tls, expected):
     """In brackets, so that no MX lookup leads elsewhere, and always with the port."""
-    assert expected == nexthop(Connector("a", hosts=(host,), tls=tls))
+    assert expected == nexthop(Connector("a", hosts=(host,), tls=tls), TABLES)
 
 
 def test_next_hops_are_in_the_order_of_the_hosts():
     """Postfix goes to the next where one does not answer (smtp(8), since 3.5)."""
     connector = Connector("a", hosts=("one.test", "192.0.2.1:26"), tls="may")
-    assert nexthop(connector) == "[one.test]:25,[192.0.2.1]:26"
+    assert nexthop(connector, TABLES) == "[one.test]:25,[192.0.2.1]:26"
 
 
 @pytest.mark.parametrize(

@@ -521,6 +521,8 @@ def test_password_and_key_are_the_secrets():
     assert [name for name, (field, _) in settings(Connector).items() if field.secret] == [
         "password",
         "private_key",
+        "client_secret",
+        "service_account",
     ]
     assert not any(field.secret for field, _ in settings(Agency).values())
     assert set(asdict(Connector("a"))) == {"name", "state", *settings(Connector)}

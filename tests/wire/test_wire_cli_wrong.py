@@ -339,12 +339,12 @@ def test_every_command_can_be_loaded():
 
 
 def test_no_command_takes_a_secret_as_an_argument():
-    """Only the name of a file that holds it."""
+    """Only the name of a file that holds it, or the address that gives it."""
     for name, command in commands(cli):
         for parameter in command.params:
             for option in parameter.opts if not getattr(parameter, "is_flag", False) else ():
                 secret = re.search(r"password|secret|key|token", option)
-                assert not secret or option.endswith("-file"), (name, option)
+                assert not secret or option.endswith(("-file", "-url")), (name, option)
 
 
 @pytest.fixture

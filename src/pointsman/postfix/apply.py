@@ -90,7 +90,7 @@ class Applier:
         self.config = config
         self.store = store
         self.instance = Instance(config.postfix.config_directory)
-        self.tables = Tables(config.tables)
+        self.tables = Tables(config.tables, config.policy_socket.parent)
 
     def plan(self) -> Plan:
         """Compare the database with Postfix; changes nothing."""

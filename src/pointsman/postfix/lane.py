@@ -8,6 +8,7 @@ these in main.cf to something hostile and sees no difference.
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointsman.config import submit_socket
 from pointsman.postfix.conf import service_entry
 from pointsman.store.records import Connector, settings
 
@@ -23,7 +24,12 @@ _TLS = {
     "tls": ("secure", "yes"),
 }
 _FIELDS = settings(Connector)
-LANE_FOLDERS = ("login", "ca", "identity")  # of files that one lane reads, each named after it
+LANE_FOLDERS = (
+    "login",
+    "ca",
+    "identity",
+    "submit",
+)  # of files that one lane reads, each named after it
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Tables:
     """Where Postfix finds what apply writes."""
 
     folder: Path
+    sockets: Path = Path("/var/spool/postfix/pointsman")  # where our daemons listen
 
     @property
     def sender_transport(self) -> Path:
@@ -61,19 +68,27 @@ class Tables:
         return self.folder / "identity" / f"{connector}.pem"
 
 
-def nexthop(connector: Connector) -> str:
-    """The next hops in Postfix's spelling; brackets, so no MX lookup, in order."""
+def nexthop(connector: Connector, tables: Tables) -> str:
+    """The next hops in Postfix's spelling; brackets, so no MX lookup, in order.
+
+    Of an oauth2 connector it is the submission helper, which knows the rest.
+    """
+    if connector.auth == "oauth2":
+        return f"unix:{submit_socket(tables.sockets, connector.name)}"
     return ",".join(f"[{host}]:{port}" for host, port in connector.addresses)
 
 
 def lane_entry(connector: Connector, tables: Tables) -> str:
     """The lane's entry in master.cf; not chrooted, as its files and names lie outside."""
-    fields = f"pm-{connector.name} unix - - n - {connector.processes} smtp"
+    program = "lmtp" if connector.auth == "oauth2" else "smtp"
+    fields = f"pm-{connector.name} unix - - n - {connector.processes} {program}"
     return service_entry(fields, parameters(connector, tables))
 
 
 def parameters(connector: Connector, tables: Tables) -> dict[str, str]:
     """All that the lane states."""
+    if connector.auth == "oauth2":
+        return _to_helper(connector, tables)
     return {
         "syslog_name": f"postfix/pm-{connector.name}",
         **_where(),
@@ -82,6 +97,31 @@ def parameters(connector: Connector, tables: Tables) -> dict[str, str]:
         **_login(connector, tables),
         **_content(tables),
         **_stated(connector),
+    }
+
+
+# What smtp(8) knows by another name than lmtp(8), or it alone ("" here).
+_LMTP_NAMES = {
+    "smtp_helo_name": "lmtp_lhlo_name",
+    "smtp_discard_ehlo_keywords": "lmtp_discard_lhlo_keywords",
+    "smtp_discard_ehlo_keyword_address_maps": "lmtp_discard_lhlo_keyword_address_maps",
+    "smtp_always_send_ehlo": "",
+    "smtp_never_send_ehlo": "",
+}
+
+
+def _to_helper(connector: Connector, tables: Tables) -> dict[str, str]:
+    """The same for lmtp(8): in the clear to a socket of ours, where TLS and login begin."""
+    plain = Connector(connector.name, tls="none")
+    found = {
+        _LMTP_NAMES.get(name, name): value for name, value in parameters(plain, tables).items()
+    }
+    stated = {n.replace("smtp_", "lmtp_", 1): v for n, v in found.items() if n}
+    # The helper keeps connections, to the provider; each of ours is one message's.
+    return {
+        **stated,
+        "lmtp_connection_cache_on_demand": "no",
+        "lmtp_connection_cache_destinations": "",
     }
 
 

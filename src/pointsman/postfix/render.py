@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_network
 
+from pointsman.oauth.handover import way_text
 from pointsman.postfix import replies
 from pointsman.postfix.conf import service_entry, spell_list
 from pointsman.postfix.lane import Tables, credentials, lane_entry, nexthop
@@ -81,7 +82,7 @@ def render(
     """
     connectors = [c for c in book.connectors.values() if c.state != "new"]
     tokens = tuple(unseal(token) for token in book.sealed_tokens)
-    snapshot = _snapshot(book, around, connectors, tokens)
+    snapshot = _snapshot(book, around, connectors, tokens, tables)
     markers = {name: _marked_destination(lane) for name, lane in snapshot.lanes.items()}
     return Rendered(
         senders="".join(f"{key} {value}\n" for key, value in sorted(_rows(book, snapshot))),
@@ -92,6 +93,7 @@ def render(
             **replies.files(tables.folder),
             "marker.pcre": _marker_checks(markers),
             **{f"ca/{c.name}.pem": c.ca for c in connectors if c.ca},
+            **{f"submit/{c.name}.json": way_text(c) for c in connectors if c.auth == "oauth2"},
         },
         secret_files={
             "requeue.pcre": _requeue_checks(markers, tokens),
@@ -116,12 +118,16 @@ def render(
 
 
 def _snapshot(
-    book: Book, around: Surroundings, connectors: list[Connector], tokens: tuple[str, ...]
+    book: Book,
+    around: Surroundings,
+    connectors: list[Connector],
+    tokens: tuple[str, ...],
+    tables: Tables,
 ) -> Snapshot:
     """What the daemons get to know; links to a new connector are not yet among it."""
     lanes = {
         c.name: Lane(
-            c.name, nexthop(c), c.state == "live", c.envelope == "align", c.rate, c.backlog
+            c.name, nexthop(c, tables), c.state == "live", c.envelope == "align", c.rate, c.backlog
         )
         for c in connectors
     }

@@ -28,13 +28,14 @@ query = SELECT CASE
 # What the server says of our login is the connector's fault, not the message's: 530,
 # 534, 535 and 538 are about AUTH (RFC 4954), as are these codes of Microsoft's. A
 # server that does not know EHLO would get mail by HELO, so without a login.
-REPLIES = r"""/^250([ -])SIZE( .*)?$/ 250${1}X-SIZE$2
-/^50[02][ -](.*)$/ 421 4.7.0 $1
-/^5(3[0458])([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
+LOGIN = r"""/^5(3[0458])([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
 /^5(3[0458])([ -].*)/ 4$1$2
 /^5(5\d)([ -])5(\.7\.(3|8|9|14|30|57|60|64|139|50[123]|70[58]|750)\b.*)/ 4$1${2}4$3
 /^5(5\d)([ -])5(\.1\.8 .*|\.2\.252\b.*|\.4\.5 .*)/ 4$1${2}4$3
 """
+REPLIES = rf"""/^250([ -])SIZE( .*)?$/ 250${{1}}X-SIZE$2
+/^50[02][ -](.*)$/ 421 4.7.0 $1
+{LOGIN}"""
 # The same by the words of a whole reply, where the code says less: Google's relay, SES,
 # Microsoft's submission. And what smtp(8) would bounce: a host that does not resolve,
 # that leads back here, and the limit above.

@@ -98,17 +98,18 @@ def read_book(connection: Connection) -> Book:
     settings: Iterable[Any] = connection.execute(select(tables.setting)).all()
     return Book(
         revision=connection.scalar(select(tables.revision.c.number)) or 0,
-        agencies={row.name: _record(Agency, row) for row in rows[Agency]},
-        connectors={row.name: _record(Connector, row) for row in rows[Connector]},
+        agencies={row.name: record_of(Agency, row) for row in rows[Agency]},
+        connectors={row.name: record_of(Connector, row) for row in rows[Connector]},
         # By position, as the table's columns are the fields in order: there may be 100,000.
         senders={row[0]: Sender(*row) for row in rows[Sender]},
-        pauses={row.name: _record(Pause, row) for row in rows[Pause]},
+        pauses={row.name: record_of(Pause, row) for row in rows[Pause]},
         carriers=frozenset((agency, connector) for agency, connector in carriers),
         settings=dict(settings),
     )
 
 
-def _record(kind: type[_T], row: Row[Any]) -> _T:
+def record_of(kind: type[_T], row: Row[Any]) -> _T:
+    """A record from its row."""
     return kind(*(tuple(v) if isinstance(v, list) else v for v in row))
 
 

@@ -1,9 +1,14 @@
 """What the CLI takes, checked value by value: returned in normal form, or refused in a sentence."""
 
+import json
 import re
 from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pointsman.errors import UsageError
 from pointsman.rates.rate import parse_rate, spell_rate
@@ -21,6 +26,7 @@ _HOST = re.compile(r"(?=.{1,253}$)\w[\w-]{0,62}(\.[\w-]{1,63})*", re.ASCII)
 _LITERAL = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*", re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\\.')
 _UNKEEPABLE = re.compile(r"[\x00\r\n]")
+_THIS_HOST = ("localhost", "127.0.0.1", "::1")
 MAX_PASSWORD = 1024  # bytes
 MAX_PORT = 65535
 
@@ -173,6 +179,33 @@ def checked_password(text: str) -> str:
         raise UsageError("a password must be UTF-8 text") from None
     if size > MAX_PASSWORD:
         raise UsageError(f"a password has at most {MAX_PASSWORD:,} bytes, this one has {size:,}")
+    return text
+
+
+def checked_service_account(text: str) -> str:
+    """Accept Google's JSON key of a service account; returns it on one line."""
+    bad = UsageError("this is no JSON key of a service account, as Google's console gives it")
+    try:
+        data = json.loads(text)
+        key = load_pem_private_key(data["private_key"].encode(), None)
+    except (ValueError, KeyError, TypeError, AttributeError, UnsupportedAlgorithm):
+        raise bad from None
+    if not isinstance(data.get("client_email"), str) or not isinstance(key, RSAPrivateKey):
+        raise bad
+    return json.dumps(data)
+
+
+def checked_url(text: str) -> str:
+    """Accept an address to which a secret may be sent: https, or this host itself."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or not text.isprintable() or " " in text:
+        raise UsageError(f"{text!r} is not an address: write https://login.example.com/token")
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in _THIS_HOST):
+        raise UsageError(f"{text!r}: secrets go there, so it must begin with https://")
     return text
 
 

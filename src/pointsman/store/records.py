@@ -21,12 +21,15 @@ from pointsman.store.checks import (
     checked_network,
     checked_password,
     checked_rate,
+    checked_service_account,
     checked_text,
+    checked_url,
     checked_username,
     is_literal,
     split_host,
 )
 from pointsman.store.presets import OTHER, PRESETS, check_auth
+from pointsman.store.providers import AUTO, FLOWS, PROVIDERS, check_oauth
 
 TLS_MODES = ("none", "may", "starttls", "tls")
 DEFAULT_PORTS = {"none": 25, "may": 25, "starttls": 587, "tls": 465}
@@ -35,6 +38,7 @@ LOGINS = {
     "none": (),
     "password": ("username", "password"),
     "certificate": ("certificate", "private_key"),
+    "oauth2": ("username",),
 }
 
 Check = Callable[[str], str]
@@ -49,6 +53,7 @@ class Setting:
     check: Check | None = None
     metavar: str | None = None
     secret: bool = False  # kept encrypted, never shown
+    lines: bool = False  # a secret of several lines
     file: bool = False  # the option names a file that holds the value
     states: str = ""  # the parameter by which the lane states the value, where one will do
     auths: Sequence[str] = ()  # the ways to log in that it belongs to; () for all
@@ -135,7 +140,7 @@ class Connector:
     )
     auth: str = setting("none", "How to log in to the server.", choices=tuple(LOGINS))
     username: str = setting(
-        "", "The login at the server.", check=checked_username, auths=("password",)
+        "", "The login at the server.", check=checked_username, auths=("password", "oauth2")
     )
     password: str = setting(
         "",
@@ -154,6 +159,69 @@ class Connector:
     )
     private_key: str = setting(
         "", "Its key, PEM.", secret=True, auths=("certificate",), made_from="pfx"
+    )
+    oauth_provider: str = setting(
+        AUTO,
+        "Who gives the access tokens. auto: the preset's provider, else other.",
+        choices=(AUTO, *PROVIDERS),
+        auths=("oauth2",),
+    )
+    oauth_flow: str = setting(
+        AUTO,
+        "How to come by them. device, browser: a person agrees once, by `connector authorize`; "
+        "client-credentials (Microsoft), service-account (Google): the provider's admin agreed. "
+        "auto: device, with Google browser.",
+        choices=(AUTO, *FLOWS),
+        auths=("oauth2",),
+    )
+    tenant: str = setting(
+        "",
+        "Microsoft's directory: its id or a domain of it.",
+        check=checked_hostname,
+        auths=("oauth2",),
+    )
+    client_id: str = setting(
+        "",
+        "The application's id at the provider.",
+        check=checked_text,
+        metavar="ID",
+        auths=("oauth2",),
+    )
+    client_secret: str = setting(
+        "",
+        "A file that holds the application's secret and no more, or - for standard input.",
+        check=checked_password,
+        secret=True,
+        file=True,
+        auths=("oauth2",),
+    )
+    service_account: str = setting(
+        "",
+        "Google's JSON key of a service account with domain-wide delegation.",
+        check=checked_service_account,
+        secret=True,
+        file=True,
+        lines=True,
+        auths=("oauth2",),
+    )
+    token_url: str = setting(
+        "",
+        "Where tokens are asked for, instead of the provider's own.",
+        check=checked_url,
+        auths=("oauth2",),
+    )
+    consent_url: str = setting(
+        "",
+        "Where a person's consent begins, instead of the provider's own: the device "
+        "authorization endpoint, or with browser the authorization endpoint.",
+        check=checked_url,
+        auths=("oauth2",),
+    )
+    scope: str = setting(
+        "",
+        "What the token is for, where it is not the provider's own.",
+        check=checked_text,
+        auths=("oauth2",),
     )
     ca: str = setting(
         "",
@@ -298,6 +366,8 @@ def _check_login(connector: Connector) -> None:
             raise UsageError(f"{field.option(name)} is only for --auth {ways}")
     if auth == "certificate" and connector.tls in ("none", "may"):
         raise UsageError("--auth certificate needs --tls starttls or tls: it is shown in TLS alone")
+    if auth == "oauth2":
+        check_oauth(connector)
 
 
 def _check_tls(connector: Connector) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Float,
     Integer,
     MetaData,
     Table,
@@ -71,6 +72,17 @@ notice = Table(
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
+)
+# Not of the book: a renewal raises no revision. `account` tells whose tokens they are.
+token = Table(
+    "token",
+    metadata,
+    Column("connector", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("access", Text, nullable=False),  # sealed, as is the next
+    Column("refresh", Text, nullable=False),
+    Column("obtained", Float, nullable=False),  # seconds since the epoch, as is the next
+    Column("expires", Float, nullable=False),
 )
 revision = Table("revision", metadata, Column("number", Integer, primary_key=True))
 

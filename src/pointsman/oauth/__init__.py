@@ -1,0 +1,1 @@
+"""Access tokens: fetched, kept, renewed, handed to the submission helper."""

@@ -1,0 +1,113 @@
+"""Tokens at rest: sealed, in a table of their own, since a renewal is no new revision."""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import delete, insert, select
+
+from pointsman.config import Config
+from pointsman.locks import locked
+from pointsman.oauth.grants import Client, GrantError, Token, fetch
+from pointsman.oauth.timing import renew_at
+from pointsman.store import tables
+from pointsman.store.book import record_of
+from pointsman.store.database import Store
+from pointsman.store.providers import ASKING, account_of, endpoints
+from pointsman.store.records import Connector
+
+Key = tuple[str, str]  # a connector's name, and whose tokens they are: `account_of`
+
+
+def load(store: Store) -> dict[Key, Token]:
+    """All tokens, open."""
+    with store.reading() as connection:
+        rows = connection.execute(select(tables.token)).all()
+    unseal = store.secrets.unseal
+    return {
+        (row.connector, row.account): Token(
+            unseal(row.access) if row.access else "",
+            row.obtained,
+            row.expires,
+            unseal(row.refresh) if row.refresh else "",
+        )
+        for row in rows
+    }
+
+
+def keep(store: Store, key: Key, token: Token) -> None:
+    """Replace the tokens of one account."""
+    table, seal = tables.token, store.secrets.seal
+    row = {
+        "connector": key[0],
+        "account": key[1],
+        "access": seal(token.access),
+        "refresh": seal(token.refresh) if token.refresh else "",
+        "obtained": token.obtained,
+        "expires": token.expires,
+    }
+    with store.writing() as connection:
+        connection.execute(
+            delete(table).where(table.c.connector == key[0], table.c.account == key[1])
+        )
+        connection.execute(insert(table).values(**row))
+
+
+def forget(store: Store, names: Iterable[str]) -> None:
+    """Drop the tokens of connectors that need none any more."""
+    with store.writing() as connection:
+        connection.execute(delete(tables.token).where(tables.token.c.connector.in_(list(names))))
+
+
+def connectors(store: Store) -> Mapping[str, Connector]:
+    """Those that log in with a token, without reading 100,000 senders."""
+    table = tables.connector
+    with store.reading() as connection:
+        rows = connection.execute(select(table).where(table.c.auth == "oauth2")).all()
+    records = [record_of(Connector, row) for row in rows]
+    return {record.name: record for record in records}
+
+
+def client_of(store: Store, connector: Connector) -> Client:
+    """Who asks the provider, secrets opened."""
+    unseal = store.secrets.unseal
+    return Client(
+        endpoints(connector),
+        connector.username,
+        connector.client_id,
+        unseal(connector.client_secret) if connector.client_secret else "",
+        unseal(connector.service_account) if connector.service_account else "",
+    )
+
+
+def obtain(config: Config, store: Store, connector: Connector, *, fresh: bool = False) -> Token:
+    """Return the kept token while it is good for long, else a new one; `fresh`: a new one.
+
+    Raises GrantError. One at a time for each connector: a refresh token may be good only once.
+    """
+    key = (connector.name, account_of(connector))
+    with locked(config.state_directory / f"token-{connector.name}.lock"):
+        now, kept = time.time(), load(store).get(key)
+        if kept and not fresh and now < renew_at(kept.obtained, kept.expires):
+            return kept
+        refresh = kept.refresh if kept else ""
+        if endpoints(connector).flow in ASKING and not refresh:
+            raise GrantError(
+                f"connector {connector.name} is not authorized: run `pointsman connector "
+                f"authorize {connector.name}`"
+            )
+        token = _fetch(store, connector, refresh, now)
+        keep(store, key, token)
+        return token
+
+
+def _fetch(store: Store, connector: Connector, refresh: str, now: float) -> Token:
+    try:
+        return fetch(client_of(store, connector), refresh, now)
+    except GrantError as error:
+        if refresh and error.code == "invalid_grant":
+            raise GrantError(
+                f"{error}; the authorization is no longer good: run `pointsman connector "
+                f"authorize {connector.name}`",
+                error.code,
+            ) from None
+        raise

@@ -1,0 +1,1 @@
+"""The submission helper: LMTP from Postfix, SMTP with XOAUTH2 to the provider; keeps nothing."""
