@@ -54,6 +54,7 @@ class Submission:
     received: list[Transaction] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)  # verdicts on them
     texts: int = 0  # begun
+    stalls: frozenset[int] = frozenset()  # of which texts nothing more is read
     connections: int = 0
     most: int = 0  # connections at the same time
     _open: int = 0
@@ -199,6 +200,9 @@ class _Session:
         assert self.transaction is not None
         self.server.texts += 1
         await self.say("354 go on")
+        if self.server.texts in self.server.stalls:
+            await self.reader.readuntil(b"\n")
+            await asyncio.Event().wait()
         text = b""
         while (line := await self.reader.readuntil(b"\n")) != b".\r\n":
             text += line.removeprefix(b".") if line.startswith(b"..") else line

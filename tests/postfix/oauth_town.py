@@ -95,6 +95,11 @@ def deliveries(city, queue_id):
     return {to: (status, why) for to, status, why in re.findall(pattern, city.postfix.log())}
 
 
+def access(city):
+    """What the agent handed to the helper."""
+    return json.loads((city.postfix.state_directory / "access" / "a.json").read_text())
+
+
 def assert_no_secret(city):
     """No log, and no file that others may read, has a token or a secret in it."""
     files = [city.postfix.log_file, *(city.postfix.config_directory / "pointsman").rglob("*")]
