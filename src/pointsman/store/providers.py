@@ -136,6 +136,6 @@ def _check_fields(connector: "Connector", flow: str) -> None:
     for name in needed:
         if not getattr(connector, name):
             raise UsageError(f"--oauth-flow {flow} needs {options.get(name, '--username')}")
-    for name in set(options) - {*needed, *_MAY.get(flow, ())}:
-        if getattr(connector, name):
-            raise UsageError(f"{options[name]} is not for --oauth-flow {flow}")
+    for name, option in options.items():
+        if getattr(connector, name) and name not in (*needed, *_MAY.get(flow, ())):
+            raise UsageError(f"{option} is not for --oauth-flow {flow}")

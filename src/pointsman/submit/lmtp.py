@@ -60,7 +60,7 @@ def verb(line: bytes) -> str:
 
 def reply(code: int, text: str) -> bytes:
     """An answer; each line of `text` becomes one of it."""
-    lines = [line.strip() for line in text.split("\n")]
+    lines = [line.replace("\r", " ").strip() for line in text.split("\n")]
     marks = ["-"] * (len(lines) - 1) + [" "]
     spelled = [f"{code}{mark}{line}\r\n" for mark, line in zip(marks, lines, strict=True)]
     return "".join(spelled).encode("utf-8", "surrogateescape")
