@@ -1,11 +1,12 @@
 """`pointsman connector`: the ways out, tried before they take mail."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from pointsman.cli import pausing, retiring, show
+from pointsman.cli import diverting, pausing, retiring, show
 from pointsman.cli.authorize import authorize
 from pointsman.cli.certificate import days_left, pfx_options, shown_certificate
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
@@ -197,12 +198,19 @@ def list_(
         and c.name.startswith(starts_with)
     ]
     if as_json:
-        show.json_lines({**show.shown(c), **shown_certificate(c)} for c in found)
+        show.json_lines(
+            {
+                **show.shown(c),
+                **shown_certificate(c),
+                "diverted": diverting.diverted(book, c.name),
+            }
+            for c in found
+        )
         return
     rows = [
         (
             c.name + (" (default)" if c.name == book.default else ""),
-            c.state,
+            _state(book, c),
             c.servers,
             c.tls,
             f"{c.auth} {c.username}{days_left(c)}".strip(),
@@ -217,6 +225,11 @@ def list_(
         click.echo(f"-- default relay: {book.default}")
 
 
+def _state(book: Book, connector: Connector) -> str:
+    diversion = book.diversion(connector.name, datetime.now(UTC))
+    return f"{connector.state}, diverted to {diversion.to}" if diversion else connector.state
+
+
 @connector.command("show")
 @click.argument("name")
 @json_option
@@ -227,6 +240,7 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     found = book.connector(name)
     values = {**show.shown(found), **shown_certificate(found)}
     values["paused"] = pausing.paused(book, f"connector {name}")
+    values["diverted"] = diverting.diverted(book, name)
     values["senders"] = sorted(s.key for s in book.links_to(name))
     show.json_lines([values]) if as_json else show.one(values)
 
@@ -234,4 +248,5 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
 connector.add_command(authorize)
 connector.add_command(retiring.disable)
 connector.add_command(retiring.remove)
+connector.add_command(diverting.divert)
 pausing.add_to(connector, "connector", Book.connector)

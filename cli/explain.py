@@ -141,6 +141,9 @@ def _answers(applier: Applier, snapshot: Snapshot, asked: Question) -> dict[str,
         answers["agency"] = route.agency
         answers["connector"] = _connector(snapshot, route.connector)
         answers["because"] = _because(decision)
+        diversion = snapshot.diversions.get(route.connector)
+        if diversion is not None:
+            answers["diverted"] = f"connector {route.connector} is {diversion}"
         paused = snapshot.pause(route.agency, route.connector, time.time())
         if paused is not None:
             answers["paused"] = f"{paused[0]} is {paused[1]}: held until it is resumed"
@@ -180,7 +183,7 @@ def _rates(snapshot: Snapshot, message: Message, decision: Decision) -> str:
     charge = charge_of(snapshot, message, decision)
     if charge is None or charge.exempt:
         return "not counted"
-    names = counters(charge.agency, charge.connector, charge.sender)
+    names = counters(charge.agency, snapshot.taken(charge.connector), charge.sender)
     return ", ".join(f"{name} {rate_of(snapshot, name)}" for name in names)
 
 

@@ -1,11 +1,13 @@
 """`pointsman connector disable` and `remove`: takes connectors out of use."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import click
 
 from pointsman.cli import pausing, show
 from pointsman.cli.context import Context, if_revision_option, pass_context
+from pointsman.cli.diverting import refuse_if_taking
 from pointsman.errors import PointsmanError
 from pointsman.postfix.conf import Instance
 from pointsman.postfix.queue import waiting_for
@@ -23,12 +25,12 @@ def disable(ctx: Context, name: str, if_revision: int | None) -> None:
         old = edit.book.connector(name)
         if old.state == "new":
             raise PointsmanError(f"connector {name} is new and takes no mail yet")
-        _refuse_if_default(edit.book, name, "disable it")
+        _refuse_if_used(edit.book, name, "disable it")
         if old.state == "live":
             edit.change(old, replace(old, state="disabled"), "disable")
 
 
-def _refuse_if_default(book: Book, name: str, verb: str) -> None:
+def _refuse_if_used(book: Book, name: str, verb: str) -> None:
     if book.default == name:
         raise PointsmanError(
             f"connector {name} is the default relay: name another with "
@@ -39,6 +41,7 @@ def _refuse_if_default(book: Book, name: str, verb: str) -> None:
             f"connector {name} carries null-sender mail: end that with "
             f"`pointsman connector default none --null-sender`, then {verb}"
         )
+    refuse_if_taking(book, name, verb, datetime.now(UTC))
 
 
 @click.command()
@@ -56,14 +59,15 @@ def remove(ctx: Context, name: str, if_revision: int | None, *, despite_queue: b
         _refuse_if_queued(ctx, name)
     with ctx.edit(if_revision) as edit:
         old = edit.book.connector(name)
-        _refuse_if_default(edit.book, name, "remove it")
+        _refuse_if_used(edit.book, name, "remove it")
         linked = edit.book.links_to(name)
         if linked:
             raise PointsmanError(
                 f"connector {name} still has {show.counted(len(linked), 'sender')}, "
                 f"{linked[0].key} among them: link them elsewhere or unlink them first"
             )
-        edit.remove(old, *pausing.drop_with(edit.book, f"connector {name}"))
+        diversions = [edit.book.diversions[name]] if name in edit.book.diversions else []
+        edit.remove(old, *pausing.drop_with(edit.book, f"connector {name}"), *diversions)
 
 
 def _refuse_if_queued(ctx: Context, name: str) -> None:

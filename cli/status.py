@@ -7,6 +7,7 @@ import click
 
 from pointsman.cli import live, show
 from pointsman.cli.context import Context, json_option, pass_context
+from pointsman.cli.diverting import diverted
 from pointsman.cli.pausing import paused
 from pointsman.locks import is_locked
 from pointsman.postfix import queue
@@ -70,6 +71,7 @@ def _lanes(book: Book, now: Mapping[str, Any]) -> list[dict[str, Any]]:
             "rate": c.rate,
             "left": live.left(now["use"].get(f"connector {c.name}", [])),
             "paused": paused(book, f"connector {c.name}"),
+            "diverted": diverted(book, c.name),
         }
         for c in sorted(book.connectors.values(), key=lambda c: c.name)
     ]
@@ -99,7 +101,7 @@ def _print(answers: Mapping[str, Any]) -> None:
         click.echo("queue: " + "   ".join(f"{name} {count}" for name, count in waiting.items()))
     click.echo()
     lanes = [list(lane.values()) for lane in answers["lanes"]]
-    titles = ("CONNECTOR", "STATE", "HOST", "QUEUED", "RATE", "LEFT", "PAUSED")
+    titles = ("CONNECTOR", "STATE", "HOST", "QUEUED", "RATE", "LEFT", "PAUSED", "DIVERTED")
     show.table(lanes, titles, "connector")
     click.echo()
     agencies = [[*list(a.values())[:4], age(a["oldest"]), a["paused"]] for a in answers["agencies"]]

@@ -52,6 +52,6 @@ class Backlog:
         self.count.clear()
         self._moving.clear()
 
-    def full(self, connector: str, limit: int) -> bool:
-        """Whether a lane has as many as it may."""
-        return limit > 0 and self.count[connector] >= limit
+    def full(self, connectors: tuple[str, ...], limit: int) -> bool:
+        """Whether the lane of these connectors has as many as it may."""
+        return limit > 0 and sum(self.count[name] for name in connectors) >= limit

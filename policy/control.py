@@ -68,6 +68,7 @@ def _shown(held: Held, now: float) -> dict[str, Any]:
         "id": held.queue_id,
         "agency": agency,
         "connector": connector,
+        "exempt": held.exempt,
         "waited": waited,
         "age": round(now - max(held.since, held.filed), 1),  # of the queue file
     }

@@ -78,9 +78,10 @@ class Ledger:
         paused = self.rules.snapshot.pause(agency, connector, wall)
         if paused is not None:
             return paused[0], f"{paused[0]} is {paused[1]}"
-        if self.backlog.watched and self.backlog.full(connector, self.rules.backlog(connector)):
-            most = self.rules.backlog(connector)
-            return f"lane {connector}", f"lane pm-{connector} has {most} messages to send"
+        most = self.rules.backlog(connector)
+        if self.backlog.watched and self.backlog.full(self.rules.sharing(connector), most):
+            lane = self.rules.snapshot.taken(connector)
+            return f"lane {lane}", f"lane pm-{lane} has {most} messages to send"
         return None
 
     def wanted(self, asked: Asked) -> Wanted:
@@ -147,7 +148,7 @@ class Ledger:
     def _counters(self, line: Line) -> list[str]:
         """What may stop a message: its counters, its agency and its lane."""
         names = [key for key, _ in self.rules.wanted(line)]
-        return [*names, f"agency {line[0]}", f"lane {line[1]}"]
+        return [*names, f"agency {line[0]}", f"lane {self.rules.snapshot.taken(line[1])}"]
 
     def note_near(self, now: float) -> None:
         """Warn of windows that the last charges filled."""

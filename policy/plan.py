@@ -28,6 +28,7 @@ class Plan:
     wanted: Wanted
     most: float  # recipients for which its windows ever have room
     backlog: int  # messages that its lane may have on their way
+    sharing: tuple[str, ...]  # the connectors whose mail takes that lane
     journal: str  # how a line of the journal ends
     log: str  # how a log line ends; '' if the milter writes it
 
@@ -62,9 +63,16 @@ class Plans:
         asked = self.rules.asked(request)
         plan = None
         if not asked.exempt:
-            wanted, backlog = self.rules.wanted(asked.line), self.rules.backlog(asked.connector)
-            log = shown(asked, GO) if asked.direct else ""
-            plan = Plan(asked.line, wanted, _largest(wanted), backlog, names(asked.line), log)
+            wanted = self.rules.wanted(asked.line)
+            plan = Plan(
+                asked.line,
+                wanted,
+                _largest(wanted),
+                self.rules.backlog(asked.connector),
+                self.rules.sharing(asked.connector),
+                names(asked.line),
+                shown(asked, GO) if asked.direct else "",
+            )
         self._known[key] = plan
         return plan
 
@@ -83,7 +91,7 @@ def let_through(ledger: Ledger, windows: Windows, plan: Plan, request: Request, 
         or ledger.rules.snapshot.pauses
         or not _IDS.fullmatch(ids)
         or ledger.answered.get(queue_id, instance) is not None
-        or (ledger.backlog.watched and ledger.backlog.full(plan.line[1], plan.backlog))
+        or (ledger.backlog.watched and ledger.backlog.full(plan.sharing, plan.backlog))
     ):
         return False
     recipients = number_of(request.get("recipient_count", ""))

@@ -73,14 +73,23 @@ class Rules:
         """All counters of a message, those without a rate left out."""
         found = self._wanted.get(line)
         if found is None:
-            rates = ((name, self.rate_of(name)) for name in counters(*line))
+            agency, connector, sender = line
+            names = counters(agency, self.snapshot.taken(connector), sender)
+            rates = ((name, self.rate_of(name)) for name in names)
             found = self._wanted[line] = tuple(pair for pair in rates if pair[1])
         return found
 
     def backlog(self, connector: str) -> int:
         """How many messages a lane may have on their way; 0 for a transport that is no lane."""
-        lane = self.snapshot.lanes.get(connector)
+        lane = self.snapshot.lane(connector)
         return lane.backlog if lane else 0
+
+    def sharing(self, connector: str) -> tuple[str, ...]:
+        """All connectors whose mail takes the same lane: several, while one is diverted."""
+        if not self.snapshot.diversions:
+            return (connector,)
+        lane = self.snapshot.taken(connector)
+        return tuple(c for c in self.snapshot.lanes if self.snapshot.taken(c) == lane)
 
     def asked(self, request: Request) -> Asked:
         """Whose a request's message is: as the milter says, or found by its sender."""

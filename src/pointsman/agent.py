@@ -1,6 +1,7 @@
 """`pointsman run agent`: the only privileged daemon; brings new revisions to Postfix."""
 
 import gc
+import math
 import threading
 import time
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class Agent:
         self._store = Store(config)
         self._applier = Applier(config, self._store)
         self._applied: Seen | None = None
+        self._ends = math.inf  # when what was applied is no longer right
         self._trouble = ""
         self._warned = float("-inf")
         self.stop = threading.Event()
@@ -49,10 +51,11 @@ class Agent:
         """Look once, and apply if there is something new."""
         try:
             seen = self._look()
-            if seen != self._applied:
+            if seen != self._applied or time.time() >= self._ends:
                 gc.disable()  # 100,000 links are many objects, and none of them is garbage yet
                 report = self._applier.apply()
                 logs.applied(report.revision, len(report.changes), report.moved)
+                self._ends = report.ends
                 # Our own edits count as seen; the revision is the one that was applied.
                 self._applied = (report.revision, *self._look()[1:])
             self.warn(time.monotonic())

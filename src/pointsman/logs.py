@@ -53,7 +53,10 @@ def decided(
     }
     if route is not None:
         pairs |= {"agency": route.agency, "connector": route.connector, "by": route.by}
-        pairs |= {"key": plain(route.key), "lane": lane_taken(snapshot, decision)}
+        lane, taken = lane_taken(snapshot, decision), snapshot.taken(route.connector)
+        pairs |= {"key": plain(route.key), "lane": lane}
+        if taken != route.connector and lane == snapshot.transport_of(taken):
+            pairs["diverted"] = taken
     pairs |= {"way": step.way, "rate": rate[0], "because": plain(rate[1])}
     pairs["revision"] = str(snapshot.revision)
     if isinstance(step, Refuse):

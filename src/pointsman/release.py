@@ -94,7 +94,7 @@ class Release(threading.Thread):
         present = [d for d in due if d["id"] in hold]
         ready = [d for d in due if d["id"] in deferred]
         absent = [d["id"] for d in due if d["id"] not in hold | deferred]
-        old = [d for d in present if d["age"] > self._half_a_lifetime()]
+        old = [d for d in present if d["age"] > self._half_a_lifetime() or self._overtaken(d)]
         young = [d for d in present if d not in old]
         again = [d["id"] for d in old if self._renew(d)]
         self._instance.run("postsuper", "-H", "-", stdin=_lines(d["id"] for d in young))
@@ -115,8 +115,21 @@ class Release(threading.Thread):
         half = int(lifetime.rstrip(unit)) * _TIME[unit] / 2
         return half if half >= 1 else float("inf")  # 0: one attempt, whatever we do
 
+    def _overtaken(self, message: Due) -> bool:
+        """Whether its marker leads another way today than when it was held.
+
+        The null sender's mail alone has one, and few of that are ever held.
+        """
+        snapshot = self._current.snapshot or Snapshot()
+        agency = snapshot.agencies.get(message["agency"])
+        if not message["exempt"] and (agency is None or agency.exempt):
+            return False
+        return queue.is_overtaken(self._instance, snapshot, message["id"])
+
     def _renew(self, message: Due) -> bool:
         """Requeue: mail as old as the queue's lifetime would bounce at its first deferral.
+
+        And a marker is read anew.
 
         True if it is on hold again under a new id, by the header that we gave it.
         """

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import get_args
@@ -275,7 +276,8 @@ def rendered():
     }
     checks = dict.fromkeys(("header_checks", "nested_header_checks", "mime_header_checks"), "")
     book = Book(1, {}, connectors, {}, settings={"tokens": ["0" * 32]})
-    return render(book, Surroundings(), TABLES, str, "n", checks, {"default_transport": None})
+    before = {"default_transport": None}
+    return render(book, Surroundings(), TABLES, str, "n", checks, before, datetime.now(UTC))
 
 
 def test_services_are_explained():

@@ -17,7 +17,15 @@ from pointsman.policy.ledger import Ledger
 from pointsman.policy.rules import Rules
 from pointsman.policy.server import Desk
 from pointsman.rates.counters import Memory
-from pointsman.routing.snapshot import Agency, Lane, Link, Pause, Snapshot, Surroundings
+from pointsman.routing.snapshot import (
+    Agency,
+    Diversion,
+    Lane,
+    Link,
+    Pause,
+    Snapshot,
+    Surroundings,
+)
 from tests.unit.policy_daemon import EPOCH, run
 
 PLAIN = Snapshot(
@@ -40,7 +48,8 @@ ANOTHER = replace(
     rates={},
 )
 PAUSED = replace(PLAIN, revision=3, pauses={"agency b": Pause("me", "now", EPOCH * 9, "audit")})
-SNAPSHOTS = {str(s.revision): s for s in (PLAIN, ANOTHER, PAUSED)}
+DIVERTED = replace(PLAIN, revision=4, diversions={"d": Diversion("c", "me", "now", 0.0, "down")})
+SNAPSHOTS = {str(s.revision): s for s in (PLAIN, ANOTHER, PAUSED, DIVERTED)}
 
 NUMBERS = st.sampled_from(["1", "1", "2", "9", "10", "0", "", "x", "12345678"])
 IDS = st.builds("4Q{}".format, st.integers(0, 40)) | st.sampled_from(["", "Q 1", "Q\n", "x" * 65])

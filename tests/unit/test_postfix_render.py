@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ CHECKS = {
     "nested_header_checks": "regexp:/etc/postfix/nested",
     "mime_header_checks": "",
 }
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 TOKENS = ("0" * 31 + "a", "0" * 31 + "b")
 CONNECTORS = (
     Connector("a", hosts=("h1.test",), auth="password", username="court", password="sealed-a"),
@@ -70,6 +72,7 @@ def rendered(book=BOOK, **original):
         "n",
         CHECKS,
         {"default_transport": None, **original},
+        NOW,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pointsman.config import Config
@@ -45,6 +46,7 @@ class Report:
     moved: int = 0
     running: bool = True
     milter: bool = True
+    ends: float = float("inf")  # when the first diversion does (epoch)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Applier:
             before = self._applied()
             plan = self._plan(read(self.store), before)
             report = Report(plan.rendered.snapshot.revision, plan.describe())
+            report.ends = plan.rendered.snapshot.next_end()
             report.running = self.instance.running()
             with self._undo(report.running):
                 self._change(plan, before, running=report.running)
@@ -135,6 +138,7 @@ class Applier:
             wiring.cleanup_chroot(self.instance),
             wiring.admin_checks(self.instance),
             original,
+            datetime.now(UTC),
         )
         wanted = {
             **{self.tables.folder / name: (text, 0o644) for name, text in rendered.files.items()},
@@ -278,20 +282,25 @@ def _changed_lanes(
     written: Mapping[Path, object],
     services: Mapping[str, str],
 ) -> frozenset[str]:
-    """Live connectors whose next hop, lane or login differs from what was applied."""
-    old = before.lanes if before else {}
+    """Connectors whose mail takes a live lane other than before, or one that was corrected."""
+    old = before or Snapshot()
     touched = {path.stem for path in written if path.parent.name in LANE_FOLDERS}
     return frozenset(
         name
-        for name, lane in after.lanes.items()
-        if lane.live
-        and (_way(old.get(name)) != _way(lane) or name in touched or f"pm-{name}/unix" in services)
+        for name in after.lanes
+        if (lane := after.lane(name)) is not None
+        and lane.live
+        and (
+            _way(old.lane(name)) != _way(lane)
+            or lane.connector in touched
+            or f"{lane.transport}/unix" in services
+        )
     )
 
 
 def _way(lane: Lane | None) -> tuple[str, bool, bool] | None:
     """What of a lane has to do with where mail goes; its rate has not."""
-    return (lane.nexthop, lane.live, lane.align) if lane else None
+    return (lane.destination, lane.live, lane.align) if lane else None
 
 
 def _changed_keys(after: Snapshot, before: Snapshot, now: float) -> Mapping[str, float]:

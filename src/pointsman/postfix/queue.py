@@ -125,17 +125,29 @@ def move_on(instance: Instance, snapshot: Snapshot, changed: Iterable[str]) -> i
 
 def _is_stale(instance: Instance, snapshot: Snapshot, queued: Queued) -> bool:
     """Whether a marked message is not on today's way to its lane."""
-    text = text_of(instance, queued.queue_id)
+    found = _marked(instance, snapshot, queued.queue_id)
+    if found is None:
+        return False
+    today, stored = found
+    on_hold = queued.queue == "hold"  # without a way by our rule: lane not applied yet, or gone
+    return stored != today and on_hold is not bool(stored)
+
+
+def is_overtaken(instance: Instance, snapshot: Snapshot, queue_id: str) -> bool:
+    """Whether a marked message has a way in its queue file that is not today's."""
+    found = _marked(instance, snapshot, queue_id)
+    return found is not None and found[1] not in ("", found[0])
+
+
+def _marked(instance: Instance, snapshot: Snapshot, queue_id: str) -> tuple[str, str] | None:
+    """Of a marked message, today's way to its lane, and the one in its queue file or ''."""
+    text = text_of(instance, queue_id)
     marked = _MARKED.search(text)
-    if marked is None or marked[1] not in snapshot.tokens:
-        return False
-    lane = snapshot.lanes.get(marked[2])
+    lane = snapshot.lane(marked[2]) if marked and marked[1] in snapshot.tokens else None
     if lane is None or not lane.live:
-        return False
+        return None
     filtered = _FILTER.search(text)
-    if filtered is None:
-        return queued.queue == "hold"  # by our rule: lane not applied yet, connector is gone
-    return filtered[1] != lane.destination and queued.queue != "hold"
+    return lane.destination, filtered[1] if filtered else ""
 
 
 def text_of(instance: Instance, queue_id: str) -> str:

@@ -19,6 +19,7 @@ from pointsman.routing.snapshot import (
     NONE,
     POSTFIX,
     Agency,
+    Diversion,
     Lane,
     Link,
     Pause,
@@ -74,16 +75,17 @@ def render(
     cleanup_chroot: str,
     checks: Mapping[str, str],
     original: Mapping[str, str | None],
+    now: datetime,
 ) -> Rendered:
-    """Render one revision.
+    """Render one revision, with the diversions that are in force now.
 
     `cleanup_chroot` is as in master.cf; `checks` are the admin's own header_checks, which
     cleanup for requeued mail must keep; `original` is what main.cf said before setup.
     """
     connectors = [c for c in book.connectors.values() if c.state != "new"]
     tokens = tuple(unseal(token) for token in book.sealed_tokens)
-    snapshot = _snapshot(book, around, connectors, tokens, tables)
-    markers = {name: _marked_destination(lane) for name, lane in snapshot.lanes.items()}
+    snapshot = _snapshot(book, around, connectors, tokens, tables, now)
+    markers = {name: _marked_destination(snapshot, name) for name in snapshot.lanes}
     return Rendered(
         senders="".join(f"{key} {value}\n" for key, value in sorted(_rows(book, snapshot))),
         files={
@@ -123,6 +125,7 @@ def _snapshot(
     connectors: list[Connector],
     tokens: tuple[str, ...],
     tables: Tables,
+    now: datetime,
 ) -> Snapshot:
     """What the daemons get to know; links to a new connector are not yet among it."""
     lanes = {
@@ -162,27 +165,43 @@ def _snapshot(
         null_sender=book.null_sender,
         rates={s.key: s.rate for s in book.senders.values() if s.rate and s.key in links},
         pauses={name: _pause(pause) for name, pause in book.pauses.items()},
+        diversions={
+            name: _diversion(found)
+            for name in lanes
+            if (found := book.diversion(name, now)) and found.to in lanes
+        },
         around=around,
     )
 
 
 def _pause(pause: records.Pause) -> Pause:
-    until = datetime.fromisoformat(pause.until).timestamp() if pause.until else 0.0
-    return Pause(pause.who, pause.at, until, pause.reason)
+    return Pause(pause.who, pause.at, _epoch(pause.until), pause.reason)
+
+
+def _diversion(found: records.Diversion) -> Diversion:
+    return Diversion(found.to, found.who, found.at, _epoch(found.until), found.reason)
+
+
+def _epoch(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
 
 
 def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    destinations = {name: lane.destination for name, lane in snapshot.lanes.items()}
+    destinations = {name: _destination(snapshot, name) for name in snapshot.lanes}
     for key, link in snapshot.links.items():
         for spelling in table_keys(key):
             yield spelling, destinations[link.connector]
     for agency, connector in book.carriers:
-        lane = snapshot.lanes.get(connector)
         why = "is not live" if connector in book.connectors else "is gone"
         gone = f"retry:4.3.0 connector {connector} {why}"
-        yield f"@{carrier_domain(agency, connector)}", lane.destination if lane else gone
+        yield f"@{carrier_domain(agency, connector)}", destinations.get(connector, gone)
     if book.null_sender:
-        yield "<>", snapshot.lanes[book.null_sender].destination
+        yield "<>", destinations[book.null_sender]
+
+
+def _destination(snapshot: Snapshot, connector: str) -> str:
+    """Where everything goes that leads to a connector."""
+    return snapshot.lanes[snapshot.taken(connector)].destination
 
 
 @lru_cache(maxsize=200_000)
@@ -198,7 +217,8 @@ def table_keys(key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([key, f"{local}@{unicode_domain(domain)}"]))
 
 
-def _marked_destination(lane: Lane) -> str:
+def _marked_destination(snapshot: Snapshot, connector: str) -> str:
+    lane = snapshot.lanes[snapshot.taken(connector)]
     if lane.live:
         return lane.destination
     return f"retry:4.3.0 connector {lane.connector} is disabled"
@@ -255,4 +275,4 @@ def _default_transport(snapshot: Snapshot, original: Mapping[str, str | None]) -
     if snapshot.default == NONE:
         # Not `error:`, which smtpd would answer at RCPT, before the From is seen.
         return f"{NO_TRANSPORT}:none"
-    return snapshot.lanes[snapshot.default].destination
+    return _destination(snapshot, snapshot.default)

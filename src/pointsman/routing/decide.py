@@ -175,9 +175,9 @@ def _refusal(
     if route.connector == NONE and not (envelope.null and snapshot.null_sender):
         sender = authors.decider or envelope
         return Refuse("550", "5.7.1", f"<{sender}> has no connector, and there is no default relay")
-    lane = snapshot.lanes.get(route.connector)
+    lane = snapshot.lane(route.connector)
     if lane is not None and not lane.live:
-        return Refuse("450", "4.3.0", f"connector {route.connector} is disabled", "deferred")
+        return Refuse("450", "4.3.0", f"connector {lane.connector} is disabled", "deferred")
     return None
 
 
@@ -203,7 +203,7 @@ def _way(
 
 def _aligned(snapshot: Snapshot, route: Route, envelope: Address) -> Address:
     """Who the envelope sender is outside: for `envelope: align`, the deciding address."""
-    lane = snapshot.lanes.get(route.connector)
+    lane = snapshot.lane(route.connector)
     if lane is None or not lane.align or envelope.null or route.address is None:
         return envelope
     return envelope if route.address.key == envelope.key else route.address

@@ -5,6 +5,7 @@ than Postfix does. It holds no password; the marker's tokens are in it, hence 06
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +53,22 @@ class Pause:
         because = f": {self.reason}" if self.reason else ""
         end = f" until {_moment(self.until)}" if self.until else ""
         return f"paused by {self.who} at {self.at}{end}{because}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diversion:
+    """Which connector takes a connector's mail, and until when (epoch; 0 for no end)."""
+
+    to: str
+    who: str
+    at: str
+    until: float
+    reason: str
+
+    def __str__(self) -> str:
+        because = f": {self.reason}" if self.reason else ""
+        end = f" until {_moment(self.until)}" if self.until else ""
+        return f"diverted to {self.to} by {self.who} at {self.at}{end}{because}"
 
 
 def _moment(seconds: float) -> str:
@@ -118,6 +135,8 @@ class Snapshot:
     null_sender: str = ""  # the connector of the table's `<>` key, if any
     rates: Mapping[str, str] = field(default_factory=dict)  # of sender links that have their own
     pauses: Mapping[str, Pause] = field(default_factory=dict)  # `agency NAME`, `connector NAME`
+    # Those in force when this was applied: Postfix's tables say the same.
+    diversions: Mapping[str, Diversion] = field(default_factory=dict)
     around: Surroundings = field(default_factory=Surroundings)
     # Keys whose row changed, and until when qmgr may remember the old one; a carrier
     # is another sender, of which it remembers nothing.
@@ -127,14 +146,28 @@ class Snapshot:
         """What stops this mail, if anything does; `now` in seconds since the epoch."""
         if not self.pauses:
             return None
-        for name in (f"agency {agency}", f"connector {connector}"):
+        for name in (f"agency {agency}", f"connector {self.taken(connector)}"):
             found = self.pauses.get(name)
             if found is not None and (not found.until or now < found.until):
                 return name, found
         return None
 
+    def taken(self, connector: str) -> str:
+        """The connector that mail of a connector takes: another one, while it is diverted."""
+        diversion = self.diversions.get(connector)
+        return diversion.to if diversion else connector
+
+    def next_end(self) -> float:
+        """When the first diversion ends (epoch); infinity if none does."""
+        return min((d.until for d in self.diversions.values() if d.until), default=math.inf)
+
+    def lane(self, connector: str) -> Lane | None:
+        """The lane that mail of a connector takes."""
+        return self.lanes.get(self.taken(connector))
+
     def transport_of(self, connector: str) -> str:
-        """The service of a connector, built-in ones included."""
+        """The service that mail of a connector takes, built-in ones included."""
+        connector = self.taken(connector)
         if connector == POSTFIX:
             return self.around.transport
         return NO_TRANSPORT if connector == NONE else f"pm-{connector}"
@@ -157,6 +190,7 @@ def dump(snapshot: Snapshot) -> str:
             "null_sender": snapshot.null_sender,
             "rates": dict(snapshot.rates),
             "pauses": {name: asdict(pause) for name, pause in snapshot.pauses.items()},
+            "diversions": {name: asdict(d) for name, d in snapshot.diversions.items()},
             "around": _plain(vars(snapshot.around)),
             "changed": dict(snapshot.changed),
         },
@@ -195,6 +229,7 @@ def _parse(data: Any) -> Snapshot:
         null_sender=data["null_sender"],
         rates=data["rates"],
         pauses={name: Pause(**pause) for name, pause in data["pauses"].items()},
+        diversions={n: Diversion(**d) for n, d in data.get("diversions", {}).items()},
         around=Surroundings(**{**around, **sets, "unlisted": tuple(around["unlisted"])}),
         changed=data["changed"],
     )

@@ -19,15 +19,16 @@ from pointsman.errors import PointsmanError
 from pointsman.routing.snapshot import POSTFIX
 from pointsman.store import tables
 from pointsman.store.database import Store
-from pointsman.store.records import Agency, Change, Connector, Pause, Sender
+from pointsman.store.records import Agency, Change, Connector, Diversion, Pause, Sender
 
 _T = TypeVar("_T")
-Record = Agency | Connector | Sender | Pause
+Record = Agency | Connector | Sender | Pause | Diversion
 _NOUNS: dict[type, str] = {
     Agency: "agency",
     Connector: "connector",
     Sender: "sender",
     Pause: "pause",
+    Diversion: "diversion",
 }
 
 
@@ -48,6 +49,7 @@ class Book:
     connectors: Mapping[str, Connector]
     senders: Mapping[str, Sender]
     pauses: Mapping[str, Pause] = field(default_factory=dict)
+    diversions: Mapping[str, Diversion] = field(default_factory=dict)
     carriers: frozenset[tuple[str, str]] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,6 +80,19 @@ class Book:
         """The senders of one connector."""
         return [s for s in self.senders.values() if s.connector == connector]
 
+    def diversion(self, connector: str, now: datetime) -> Diversion | None:
+        """Where a connector's mail goes instead, unless that is over."""
+        found = self.diversions.get(connector)
+        return found if found and _lasts(found, now) else None
+
+    def diverted_to(self, connector: str, now: datetime) -> list[str]:
+        """The connectors whose mail this one takes."""
+        return [d.name for d in self.diversions.values() if d.to == connector and _lasts(d, now)]
+
+
+def _lasts(diversion: Diversion, now: datetime) -> bool:
+    return not diversion.until or now < datetime.fromisoformat(diversion.until)
+
 
 def _found(known: Mapping[str, _T], noun: str, name: str) -> _T:
     if name not in known:
@@ -103,6 +118,7 @@ def read_book(connection: Connection) -> Book:
         # By position, as the table's columns are the fields in order: there may be 100,000.
         senders={row[0]: Sender(*row) for row in rows[Sender]},
         pauses={row.name: record_of(Pause, row) for row in rows[Pause]},
+        diversions={row.name: record_of(Diversion, row) for row in rows[Diversion]},
         carriers=frozenset((agency, connector) for agency, connector in carriers),
         settings=dict(settings),
     )

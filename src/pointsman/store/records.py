@@ -311,6 +311,18 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Diversion:
+    """A connector whose mail another one takes for a while."""
+
+    name: str  # of the connector
+    to: str
+    who: str
+    at: str  # ISO 8601, UTC
+    until: str  # the same; "" for no end
+    reason: str
+
+
+@dataclass(frozen=True)
 class Change:
     """One edit, as history keeps it; secrets only as ciphertext."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     inspect,
 )
 
-from pointsman.store.records import Agency, Change, Connector, Pause, Sender
+from pointsman.store.records import Agency, Change, Connector, Diversion, Pause, Sender
 
 metadata = MetaData()
 
@@ -39,6 +39,7 @@ agency = _table("agency", Agency, "name")
 connector = _table("connector", Connector, "name")
 sender = _table("sender", Sender, "key")
 pause = _table("pause", Pause, "name")
+diversion = _table("diversion", Diversion, "name")
 change = _table("change", Change, "", Column("id", Integer, primary_key=True, autoincrement=True))
 
 # Every pair that ever had a carrier keeps its row: queued mail must not fall through.
@@ -91,8 +92,9 @@ TABLES: dict[type, Table] = {
     Connector: connector,
     Sender: sender,
     Pause: pause,
+    Diversion: diversion,
 }
-KEYS: dict[type, str] = {Agency: "name", Connector: "name", Sender: "key", Pause: "name"}
+KEYS: dict[type, str] = {**dict.fromkeys(TABLES, "name"), Sender: "key"}
 
 
 def missing_fields(connection: Connection, record: type) -> list[dataclasses.Field[Any]]:
