@@ -38,12 +38,12 @@ class Outbox:
         self._answers.append((transport, answers))
 
     def send(self) -> None:
-        """What was charged is in the journal before anybody hears of it."""
+        """What was charged is in the journal before anybody hears of it; the log keeps nobody."""
         answers, self._answers = self._answers, []
         self._journal.flush()
-        logs.flush()
         for transport, data in answers:
             transport.write(data)
+        logs.flush()
 
 
 class Desk:
