@@ -37,7 +37,7 @@ async def counters(server):
     try:
         yield shared
     finally:
-        await shared._redis.aclose()
+        await shared.pipeline.close()
 
 
 @pytest.fixture
@@ -189,6 +189,24 @@ def test_flush_is_harmless(redis, command):
         return (await shared.use(*wanted[0], NOW))[0].used
 
     assert run(redis, work) == (0 if command == ("FLUSHALL",) else 1)
+
+
+@pytest.mark.parametrize("before", [(), ("SCRIPT", "FLUSH"), ("CLIENT", "KILL", "TYPE", "normal")])
+def test_charges_that_wait_together_are_each_answered(redis, before):
+    """In one go, each with its own verdict; a lost script or connection is nobody's fault."""
+    small, large = [("small", parse_rate("3/hour"))], [("large", parse_rate("90/hour"))]
+
+    async def work(shared):
+        await shared.use(*small[0], NOW)
+        if before:
+            redis.do(*before)
+        charges = [shared.charge(wanted, 1, NOW) for wanted in [small, large] * 50]
+        return await asyncio.gather(*charges)
+
+    found = run(redis, work)
+    assert [over is None for over in found[::2]] == [True] * 3 + [False] * 47
+    assert {over.key for over in found[::2] if over} == {"small"}
+    assert found[1::2] == [None] * 50
 
 
 def test_server_that_is_away(redis):

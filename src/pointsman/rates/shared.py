@@ -5,12 +5,11 @@ Each window is a list of `end amount` steps, oldest first, and a total beside it
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pointsman.rates.counters import CountersError
+from pointsman.rates.pipeline import Pipeline
 from pointsman.rates.rate import Rate, Window
 from pointsman.rates.windows import NEVER, STEPS, WARN, Near, Over, Use, Wanted
 
@@ -131,12 +130,7 @@ class Shared:
     def __init__(self, url: str) -> None:
         self.near: list[Near] = []
         url = url.replace("valkeys://", "rediss://").replace("valkey://", "redis://")
-        self._redis: Redis = Redis.from_url(
-            url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, decode_responses=True
-        )
-        self._charge = self._redis.register_script(_CHARGE)
-        self._take_back = self._redis.register_script(_TAKE_BACK)
-        self._use = self._redis.register_script(_USE)
+        self.pipeline = Pipeline(url, TIMEOUT)
         self._away_until = 0.0
 
     async def charge(self, wanted: Wanted, recipients: int, now: float) -> Over | None:
@@ -153,7 +147,7 @@ class Shared:
             for (_, window), amount in zip(rows, amounts, strict=True)
             for number in (window.seconds, window.limit, amount)
         ]
-        answer = await self._run(self._charge, rows, args, now)
+        answer = await self._run(_CHARGE, rows, args, now)
         if answer[0] == "over":
             key, window = rows[int(answer[1]) - 1]
             free = NEVER if answer[2] == "never" else now + float(answer[2])
@@ -169,24 +163,24 @@ class Shared:
         if rows:
             pairs = [(w.seconds, _amount(w, recipients)) for _, w in rows]
             args = [now - at + SLACK, *(number for pair in pairs for number in pair)]
-            await self._run(self._take_back, rows, args, now)
+            await self._run(_TAKE_BACK, rows, args, now)
 
     async def use(self, key: str, rate: Rate, now: float) -> list[Use]:
         """How full a counter's windows are."""
         if not rate:
             return []
         rows = [(key, window) for window in rate]
-        totals = await self._run(self._use, rows, [window.seconds for window in rate], now)
+        totals = await self._run(_USE, rows, [window.seconds for window in rate], now)
         return [Use(window, int(total)) for window, total in zip(rate, totals, strict=True)]
 
     async def _run(
-        self, script: Any, rows: Sequence[tuple[str, Window]], args: Sequence[float], now: float
+        self, script: str, rows: Sequence[tuple[str, Window]], args: Sequence[float], now: float
     ) -> list[str]:
         if now < self._away_until:
             raise CountersError("no answer a moment ago")
         keys = [f"{_PREFIX}{key}:{window.seconds}:{window.unit}" for key, window in rows]
         try:
-            return cast("list[str]", await script(keys=keys, args=args))
+            return await self.pipeline.run(script, keys, args)
         except (RedisError, OSError) as error:
             self._away_until = now + AWAY
             raise CountersError(f"{type(error).__name__}: {error}") from None
