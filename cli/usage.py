@@ -26,7 +26,8 @@ _WIDTH = 24
 def usage(ctx: Context, name: str | None, since: str, *, as_json: bool) -> None:
     """Show what each agency and connector sent, and what may still go.
 
-    NAME is an agency or a connector. The last column is what was sent over the time,
+    So it does for senders with a rate of their own. NAME is an agency, a connector or such
+    a sender. The last column is what was sent over the time,
     the newest on the right.
 
     \b
@@ -50,11 +51,14 @@ def usage(ctx: Context, name: str | None, since: str, *, as_json: bool) -> None:
 def _names(book: Book, name: str | None) -> list[str]:
     every = [f"agency {a}" for a in sorted(book.agencies)]
     every += [f"connector {c}" for c in sorted(book.connectors)]
+    every += [f"sender {key}" for key in sorted(s.key for s in book.senders.values() if s.rate)]
     if name is None:
         return every
     wanted = [n for n in every if n.partition(" ")[2] == name]
     if not wanted:
-        raise NotFoundError(f"there is no agency or connector {name!r}")
+        raise NotFoundError(
+            f"there is no agency or connector {name!r}, and no sender link with a rate of its own"
+        )
     return wanted
 
 

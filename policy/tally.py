@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pointsman.policy.rules import Asked, Line
 from pointsman.rates.rate import Window
 from pointsman.rates.windows import Near, Over
+from pointsman.routing.charge import counters
 from pointsman.store.tables import COUNTS
 from pointsman.store.usage import SLICE
 
@@ -91,7 +92,7 @@ class Tally:
     def hand_over(self) -> tuple[dict[tuple[int, str], list[int]], list[Alarm]]:
         """What is to be written down; it is forgotten here."""
         for (number, line), counts in self._rows.items():
-            for name in (f"agency {line[0]}", f"connector {line[1]}"):
+            for name in counters(*line):
                 self._count((number * SLICE, name), counts)
         usage, alarms = self.usage, self.logged
         self._rows, self.usage, self.logged = {}, {}, []

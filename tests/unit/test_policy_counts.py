@@ -77,6 +77,19 @@ def test_decisions_are_counted_for_agency_and_connector():
     assert (alarms, tally.hand_over()) == ([], ({}, []))
 
 
+def test_sender_with_a_rate_of_its_own_has_figures_of_its_own():
+    """Beside those of its agency and its connector, of which it is a part."""
+    tally = Tally()
+    tally.add_line(("court", "smtp", "clerk@a.test"), 2, "sent", 0.0)
+    tally.add_line(("court", "smtp", ""), 1, "sent", 0.0)
+    usage, _ = tally.hand_over()
+    assert {name: counts[0] for (_, name), counts in usage.items()} == {
+        "agency court": 2,
+        "connector smtp": 2,
+        "sender clerk@a.test": 1,
+    }
+
+
 def test_what_the_database_did_not_take_is_added_to_what_came_since():
     """Nothing is lost, nothing counted twice, and warnings stay in order."""
     tally = Tally()

@@ -1,11 +1,12 @@
 """Rates, pauses, usage and status on the command line: what is right, and what is told wrong."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.wire.cli_sentences import misused, refused, said
-from tests.wire.policy_process import Daemon
+from tests.wire.policy_process import SNAPSHOT, Daemon
 
 COURT = ("--agency", "court", "--connector", "smtp")
 BAD_RATES = ["50", "x", "50/month", "0/minute", "5/minute; 6/60 seconds", "5/0 seconds", "-1/day"]
@@ -159,6 +160,24 @@ def test_status_without_anything(admin):
         said(result, 1)
     else:
         assert json.loads(result.stdout)["programs"]["policy"] == "DOWN"
+
+
+def test_usage_shows_senders_with_a_rate_of_their_own(admin):
+    """And no others; by name as well."""
+    admin.do("sender", "link", "clerk@a.test", *COURT, "--rate", "2/hour")
+    admin.do("sender", "link", "other@a.test", *COURT)
+    daemon = Daemon(admin.folder)
+    admin.configure(policy={"socket": f"unix:{daemon.socket}"})
+    try:
+        daemon.apply(replace(SNAPSHOT, rates={"clerk@a.test": "2/hour"})).start()
+        daemon.ask("Q1", "court", counter="clerk@a.test")
+        (row,) = map(json.loads, admin.do("usage", "clerk@a.test", "--json").splitlines())
+        assert (row["kind"], row["sent"], row["windows"][0]["left"]) == ("sender", 1, 1)
+        shown = admin.do("usage")
+    finally:
+        daemon.stop()
+    assert "sender clerk@a.test" in shown
+    assert "other@a.test" not in shown
 
 
 def test_usage_asks_the_daemon(admin):
