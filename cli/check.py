@@ -10,6 +10,7 @@ from pointsman import findings
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.findings import Finding
+from pointsman.oauth import vault
 from pointsman.store.book import read
 
 
@@ -19,7 +20,8 @@ from pointsman.store.book import read
 def check(ctx: Context, *, as_json: bool) -> None:
     """Look for what is wrong or soon will be, and say what to do.
 
-    Exit status 1 if there is anything: so far, client certificates that end within 30 days.
+    Exit status 1 if there is anything: so far, client certificates that end within
+    30 days, and access tokens that are not renewed.
     """
     found = list(_findings(ctx))
     if as_json:
@@ -35,4 +37,6 @@ def check(ctx: Context, *, as_json: bool) -> None:
 
 def _findings(ctx: Context) -> Iterator[Finding]:
     connectors = sorted(read(ctx.store).connectors.values(), key=lambda c: c.name)
-    yield from findings.ending_certificates(connectors, datetime.now(UTC))
+    now = datetime.now(UTC)
+    yield from findings.ending_certificates(connectors, now)
+    yield from findings.ailing_tokens(connectors, vault.lives(ctx.store), now.timestamp())

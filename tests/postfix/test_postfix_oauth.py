@@ -9,7 +9,11 @@ import pytest
 
 from lab.client import begin
 from lab.instance import wait_until
+from lab.submission import Submission
+from pointsman.postfix.lane import Tables, lmtp_name, parameters
+from pointsman.store.records import Connector
 from tests.postfix.oauth_town import MAILBOX, access, arrived, deliveries, oauth_town
+from tests.postfix.test_postfix_hostile import hostile
 
 
 @pytest.mark.parametrize(
@@ -176,3 +180,68 @@ def test_connections_are_used_again():
             city.send("clerk@a.test", "clerk@a.test", f"m{number}")
             arrived(city, f"m{number}")
         assert city.submission.connections == start
+
+
+def test_main_cf_changes_nothing_of_the_lane():
+    """All that it states, at its worst in main.cf; the carrier is decoded all the same."""
+    with oauth_town() as city:
+        trap = city.hops["tax"]
+        worst = {lmtp_name(name): value for name, value in hostile(city, trap).items()}
+        worst |= {"lmtp_connection_cache_destinations": "static:all"}
+        stated = parameters(Connector("a", auth="oauth2"), Tables(city.postfix.folder))
+        shared = {"syslog_name", "lmtp_connection_cache_on_demand"}
+        assert set(stated) - shared <= set(worst)
+        city.postfix.set(**{name: worst[name] for name in set(stated) - shared})
+        city.send("bounce+1=x@vendor.test", "clerk@a.test", "hostile")
+        transaction = arrived(city, "hostile")
+        assert transaction.mail.startswith("MAIL FROM:<bounce+1=x@vendor.test>")
+        assert not [name for name in transaction.message if name.startswith("X-Pointsman")]
+        assert trap.received == []
+
+
+def test_null_sender_mail_takes_the_lane_without_its_marker():
+    """FILTER leads to the helper's socket, and lmtp(8) takes the header out."""
+    with oauth_town() as city:
+        city.send("", "clerk@a.test", "null")
+        transaction = arrived(city, "null")
+        assert transaction.mail.startswith("MAIL FROM:<>")
+        assert b"X-Pointsman" not in transaction.data
+
+
+def test_device_is_authorized_while_mail_waits():
+    """Enabled untested, its mail waits and says what to do; then it goes by itself."""
+    with oauth_town("device") as city:
+        city.cli("connector", "enable", "a", "--untested")
+        queue_id = city.send("clerk@a.test", "clerk@a.test", "device").queue_id
+        city.postfix.wait_for_log(rf"{queue_id}: .*status=deferred .*connector authorize a")
+        city.provider.device_answers = ["authorization_pending"]
+        city.postfix.cli("connector", "authorize", "a")
+        arrived(city, "device")
+        assert "status=bounced" not in city.postfix.log()
+
+
+def test_enable_logs_in_with_a_token():
+    """Where the server takes it not, nothing goes live."""
+    with oauth_town("device") as city:
+        refused = city.postfix.cli("connector", "enable", "a", check=False)
+        assert "not authorized: run `pointsman connector authorize a`" in refused
+        city.postfix.cli("connector", "authorize", "a")
+        city.provider.valid.clear()
+        refused = city.postfix.cli("connector", "enable", "a", check=False)
+        assert "failed at AUTH: 535 5.7.3 Authentication unsuccessful" in refused
+        city.provider.valid.add(city.provider.given[-2])
+        assert "ok   AUTH" in city.postfix.cli("connector", "enable", "a")
+
+
+def test_a_setting_that_changes_is_the_helpers_at_once():
+    """Another host takes the next message, and none goes to the former one."""
+    with oauth_town() as city:
+        former = city.submission
+        city.submission = Submission(city.provider, city.authority.issue("localhost")).start()
+        try:
+            city.cli("connector", "set", "a", "--host", f"localhost:{city.submission.port}")
+            city.send("clerk@a.test", "clerk@a.test", "new host")
+            arrived(city, "new host")
+            assert former.received == []
+        finally:
+            city.submission.stop()

@@ -1,12 +1,14 @@
 """What `check` finds, with the time as an argument."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lab.certs import Authority
-from pointsman.findings import ending_certificates
+from pointsman.findings import ailing_tokens, ending_certificates
 from pointsman.store.certificates import facts, read_pfx
+from pointsman.store.providers import account_of
 from pointsman.store.records import Connector
 
 
@@ -48,3 +50,39 @@ def test_connector_without_one_or_disabled_is_no_finding(connector):
     disabled = Connector("b", certificate=connector.certificate, state="disabled")
     now = datetime.now(UTC) + timedelta(days=1000)
     assert list(ending_certificates([Connector("c"), disabled], now)) == []
+
+
+TOKENED = Connector(
+    "o",
+    hosts=("h.test",),
+    auth="oauth2",
+    username="u@h.test",
+    client_id="c",
+    oauth_flow="device",
+    token_url="https://h.test/",
+    state="live",
+)
+LIFE = ("o", account_of(TOKENED))
+
+
+@pytest.mark.parametrize(
+    ("lives", "now", "kinds"),
+    [
+        ({LIFE: (0.0, 3600.0)}, 1800.0, []),
+        ({LIFE: (0.0, 3600.0)}, 1900.0, ["token"]),
+        ({LIFE: (0.0, 3600.0)}, 3600.0, ["token-ended"]),
+        ({}, 0.0, ["token-ended"]),
+        ({("o", "another account"): (0.0, 3600.0)}, 10.0, ["token-ended"]),
+    ],
+)
+def test_token_that_is_not_renewed(lives, now, kinds):
+    """While mail still goes it is a warning; and it must be this account's."""
+    found = list(ailing_tokens([TOKENED], lives, now))
+    assert [f.kind for f in found] == kinds
+    assert all("connector authorize o" in f.fix for f in found)
+
+
+@pytest.mark.parametrize("state", ["new", "disabled"])
+def test_token_that_nobody_needs(state):
+    """Of a connector that takes no mail."""
+    assert list(ailing_tokens([replace(TOKENED, state=state)], {}, 0.0)) == []

@@ -86,16 +86,22 @@ class Renewal(threading.Thread):
                 self._handed.pop(path.stem, None)
 
     def _tend(self, connector: Connector, tokens: Mapping[vault.Key, Token]) -> None:
-        """Renew one connector's token if it is time, and hand it over."""
+        """Renew one connector's token if it is time, hand it over, and send on what waited."""
         account = account_of(connector)
         token = tokens.get((connector.name, account))
         state = self._state(connector, token)
-        now = time.time()
-        if connector.state != "new" and now >= state.next_try and self._is_due(connector, token):
+        now, waiting = time.time(), bool(state.trouble)
+        due = self._is_due(connector, token)
+        if not due:  # it may be new by the command line
+            state.trouble = ""
+        elif connector.state != "new" and now >= state.next_try:
+            waiting |= self._is_refused(connector, token)
             token = self._renew(connector, token, state)
         good = token.access if token and token.expires > now else ""
         expires = token.expires if token else 0.0
         self._hand_over(connector, Access(account, good, expires, state.trouble))
+        if waiting and not state.trouble:
+            self._send_on(connector)
 
     def _state(self, connector: Connector, token: Token | None) -> _State:
         settings = (connector, token.refresh if token else "")
@@ -108,20 +114,23 @@ class Renewal(threading.Thread):
     def _is_due(self, connector: Connector, token: Token | None) -> bool:
         if token is None or time.time() >= renew_at(token.obtained, token.expires):
             return True
-        return self._refused(connector) == digest(token.access)
+        return self._is_refused(connector, token)
 
-    def _refused(self, connector: Connector) -> str:
-        """The digest of the token that the server took no more, as the helper wrote it."""
+    def _is_refused(self, connector: Connector, token: Token | None) -> bool:
+        """Whether the server takes this token no more, as the helper noted it."""
         with suppress(OSError):
             # Another account's file: no link is followed, and nothing waited for.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
             descriptor = os.open(self._config.refused(connector.name), flags)
             with os.fdopen(descriptor, "rb") as file:
-                return file.read(64).decode("ascii", "replace")
-        return ""
+                return token is not None and file.read(64).decode("ascii", "replace") == digest(
+                    token.access
+                )
+        return False
 
     def _renew(self, connector: Connector, token: Token | None, state: _State) -> Token | None:
-        refused = token is not None and self._refused(connector) == digest(token.access)
+        """Get a new token; returns the old one if there is none to be had."""
+        refused = self._is_refused(connector, token)
         try:
             new = vault.obtain(self._config, self._store, connector, fresh=token is not None)
         except (PointsmanError, OSError) as error:
@@ -133,13 +142,8 @@ class Renewal(threading.Thread):
         state.failures = state.failures + 1 if refused else 0
         state.next_try = time.time() + pause_after(state.failures) if refused else 0.0
         state.settings = (connector, new.refresh)
+        state.trouble = ""
         logs.token_renewed(connector.name, new.expires - time.time())
-        self._hand_over(connector, Access(account_of(connector), new.access, new.expires))
-        if refused or state.trouble:
-            self._send_on(connector)
-        if state.trouble:
-            state.trouble = ""
-            self._tell(connector, "token-back", "gets access tokens again")
         return new
 
     def _failed(self, connector: Connector, state: _State, why: str) -> None:
@@ -157,6 +161,7 @@ class Renewal(threading.Thread):
 
     def _send_on(self, connector: Connector) -> None:
         """Try again at once what waited for the token."""
+        self._tell(connector, "token-back", "gets access tokens again")
         current = Current(self._config.snapshot, quiet=True)
         current.refresh()
         if current.snapshot is not None:

@@ -34,6 +34,13 @@ def load(store: Store) -> dict[Key, Token]:
     }
 
 
+def lives(store: Store) -> dict[Key, tuple[float, float]]:
+    """When each token was obtained and when it ends; for that nobody needs the key file."""
+    with store.reading() as connection:
+        rows = connection.execute(select(tables.token)).all()
+    return {(row.connector, row.account): (row.obtained, row.expires) for row in rows}
+
+
 def keep(store: Store, key: Key, token: Token) -> None:
     """Replace the tokens of one account."""
     table, seal = tables.token, store.secrets.seal

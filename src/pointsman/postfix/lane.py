@@ -100,23 +100,25 @@ def parameters(connector: Connector, tables: Tables) -> dict[str, str]:
     }
 
 
-# What smtp(8) knows by another name than lmtp(8), or it alone ("" here).
+# What lmtp(8) spells otherwise than with another first letter, or lacks.
 _LMTP_NAMES = {
-    "smtp_helo_name": "lmtp_lhlo_name",
-    "smtp_discard_ehlo_keywords": "lmtp_discard_lhlo_keywords",
-    "smtp_discard_ehlo_keyword_address_maps": "lmtp_discard_lhlo_keyword_address_maps",
+    "smtp_helo_name": "smtp_lhlo_name",
+    "smtp_discard_ehlo_keywords": "smtp_discard_lhlo_keywords",
+    "smtp_discard_ehlo_keyword_address_maps": "smtp_discard_lhlo_keyword_address_maps",
     "smtp_always_send_ehlo": "",
     "smtp_never_send_ehlo": "",
 }
 
 
+def lmtp_name(name: str) -> str:
+    """What lmtp(8) calls a parameter of smtp(8)'s; "" if it has none like it."""
+    return _LMTP_NAMES.get(name, name).replace("smtp_", "lmtp_", 1)
+
+
 def _to_helper(connector: Connector, tables: Tables) -> dict[str, str]:
     """The same for lmtp(8): in the clear to a socket of ours, where TLS and login begin."""
-    plain = Connector(connector.name, tls="none")
-    found = {
-        _LMTP_NAMES.get(name, name): value for name, value in parameters(plain, tables).items()
-    }
-    stated = {n.replace("smtp_", "lmtp_", 1): v for n, v in found.items() if n}
+    plain = parameters(Connector(connector.name, tls="none"), tables)
+    stated = {lmtp_name(name): value for name, value in plain.items() if lmtp_name(name)}
     # The helper keeps connections, to the provider; each of ours is one message's.
     return {
         **stated,
