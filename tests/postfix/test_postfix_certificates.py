@@ -8,6 +8,7 @@ import pytest
 
 from lab.certs import Authority
 from lab.city import built
+from lab.instance import Instance
 from lab.nexthop import NextHop
 from pointsman import config
 from pointsman.store.book import editing
@@ -150,3 +151,46 @@ def test_renewed_certificate_takes_the_place_of_the_old_one(city, server):
     assert city.arrived(f"{name} after")[0].certificate == "after"
     shown = json.loads(city.postfix.cli("connector", "show", name, "--json"))
     assert (shown["certificate"], shown["certificate_days_left"]) == ("CN=after", 19)
+
+
+@pytest.fixture
+def peer(city):
+    """A second Postfix, which relays for whom it knows by certificate, and for nobody else."""
+    instance = Instance(city.folder / "peer", hostname="peer.lab.test")
+    known = city.folder / "peer.certs"
+    known.touch()
+    instance.create(
+        {
+            "mynetworks": "",
+            "smtpd_tls_security_level": "encrypt",
+            "smtpd_tls_chain_files": str(city.authority.issue("localhost")),
+            "smtpd_tls_CAfile": str(city.authority.ca_file),
+            "smtpd_tls_ask_ccert": "yes",
+            "smtpd_tls_fingerprint_digest": "sha256",
+            "smtpd_tls_loglevel": "1",
+            "smtpd_sasl_auth_enable": "no",
+            "relay_clientcerts": f"texthash:{known}",
+            "smtpd_relay_restrictions": "permit_tls_clientcerts, reject_unauth_destination",
+            "default_transport": "discard:taken",
+        }
+    )
+    instance.start()
+    yield instance, known
+    instance.halt()
+
+
+def test_postfix_that_knows_its_clients_by_certificate(city, peer):
+    """A certificate that it does not know (yet) defers and never bounces; then mail flows."""
+    instance, known = peer
+    pfx = city.authority.client("peered", PASSWORD)
+    password = ["--pfx-password-file", str(city.folder / "pfx.pw")]
+    login = ["--auth", "certificate", "--pfx", str(pfx), *password]
+    host = ["--host", f"localhost:{instance.port}", "--ca-file", str(city.authority.ca_file)]
+    connect(city, "peered", *host, *login)
+    waits = send(city, "peered")
+    assert "Relay access denied" in deferred(city, waits)
+    shown = json.loads(city.postfix.cli("connector", "show", "peered", "--json"))
+    known.write_text(f"{shown['certificate_fingerprint']} peered\n")
+    instance.reload()
+    city.postfix.postfix("postqueue", "-i", waits)
+    instance.wait_for_log(r"discard\[\d+\]: .* status=sent \(taken\)")

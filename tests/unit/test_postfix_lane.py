@@ -150,7 +150,7 @@ def test_lane_shows_its_own_certificate_and_no_other(tls):
     shown = stated(tls, IDENTITY)
     assert shown["smtp_tls_chain_files"] == f"{TABLES.folder}/identity/a.pem"
     assert shown["smtp_sasl_auth_enable"] == "no"
-    assert shown["smtp_reply_filter"] == f"pcre:{TABLES.folder}/replies.pcre"
+    assert shown["smtp_reply_filter"] == f"pcre:{TABLES.folder}/relaying.pcre"
     for other in (NONE, LOGIN):
         assert stated(tls, other)["smtp_tls_chain_files"] == ""
 

@@ -230,10 +230,15 @@ def _login(connector: Connector, tables: Tables) -> dict[str, str]:
 
 
 def _reply_filter(connector: Connector, tables: Tables) -> str:
-    """What the server says about our login; with a password, also whether it offers AUTH."""
+    """What the server says about our login.
+
+    With a password, also whether it offers AUTH; with a certificate, whether it relays for us.
+    """
     if connector.auth == "password":
         return tables.replies
-    return tables.pcre("replies") if connector.auth == "certificate" else ""
+    if connector.auth == "certificate":
+        return tables.pcre("relaying")
+    return ""
 
 
 def _content(tables: Tables) -> dict[str, str]:

@@ -36,6 +36,10 @@ LOGIN = r"""/^5(3[0458])([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
 REPLIES = rf"""/^250([ -])SIZE( .*)?$/ 250${{1}}X-SIZE$2
 /^50[02][ -](.*)$/ 421 4.7.0 $1
 {LOGIN}"""
+# A server that knows us by certificate relays for nobody whose it does not know (yet).
+_NO_RELAY = r"relay(ing)? (access )?denied|unable to relay"
+RELAYING = rf"""/^5(5\d)([ -])5(\.7\.\d+ .*({_NO_RELAY}).*)/ 4$1${{2}}4$3
+{REPLIES}"""
 # The same by the words of a whole reply, where the code says less: Google's relay, SES,
 # Microsoft's submission. And what smtp(8) would bounce: a host that does not resolve,
 # that leads back here, and the limit above.
@@ -61,5 +65,6 @@ def files(folder: Path) -> dict[str, str]:
         "insist.cf": _INSIST.format(empty=folder / "empty.db"),
         "empty.db": "",
         "replies.pcre": REPLIES,
+        "relaying.pcre": RELAYING,
         "statuses.pcre": STATUSES,
     }
