@@ -189,7 +189,7 @@ def list_(
     book = read(ctx.store)
     if agency:
         book.agency(agency)
-    used = {s.connector for s in book.senders.values() if agency in (None, s.agency)}
+    used = {n for s in book.senders.values() if agency in (None, s.agency) for n in s.ways}
     found = [
         c
         for c in sorted(book.connectors.values(), key=lambda c: c.name)

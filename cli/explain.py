@@ -8,6 +8,7 @@ import click
 
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
+from pointsman.current import down
 from pointsman.errors import PointsmanError, UsageError
 from pointsman.postfix.apply import Applier
 from pointsman.postfix.lookup import Lookup
@@ -23,9 +24,10 @@ from pointsman.routing.decide import (
     decide,
     lane_taken,
 )
-from pointsman.routing.lanes import Client
+from pointsman.routing.lanes import Client, Route
 from pointsman.routing.recipients import Recipient, is_outbound
 from pointsman.routing.snapshot import NONE, POSTFIX, Snapshot
+from pointsman.routing.turns import ROTATE
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def _planned(applier: Applier, applied: Snapshot, asked: Question) -> Message:
 
 def _answers(applier: Applier, snapshot: Snapshot, asked: Question) -> dict[str, Any]:
     message = _message(applier, snapshot, asked)
-    decision = decide(snapshot, message, time.time())
+    out = down(applier.config.health)
+    decision = decide(snapshot, message, time.time(), down=out)
     answers: dict[str, Any] = {
         "revision": snapshot.revision,
         "decision": _short(snapshot, decision),
@@ -141,6 +144,8 @@ def _answers(applier: Applier, snapshot: Snapshot, asked: Question) -> dict[str,
         answers["agency"] = route.agency
         answers["connector"] = _connector(snapshot, route.connector)
         answers["because"] = _because(decision)
+        if route.ways:
+            answers["turn"] = _turn(snapshot, route, out)
         diversion = snapshot.diversions.get(route.connector)
         if diversion is not None:
             answers["diverted"] = f"connector {route.connector} is {diversion}"
@@ -168,6 +173,20 @@ def _connector(snapshot: Snapshot, name: str) -> str:
         return f"{name} (built in)"
     lane = snapshot.lanes[name]
     return f"{name} at {lane.nexthop}, {'live' if lane.live else 'disabled'}"
+
+
+def _turn(snapshot: Snapshot, route: Route, out: frozenset[str]) -> str:
+    """The connectors that may take the message; only the milter knows whose turn it is."""
+    states = [_state(snapshot, name, out) for name in route.ways]
+    if route.turn == ROTATE:
+        return f"rotate: each takes the next message in turn: {', '.join(states)}"
+    return f"{route.turn}: the first that can takes the message: {', '.join(states)}"
+
+
+def _state(snapshot: Snapshot, name: str, out: frozenset[str]) -> str:
+    if not snapshot.lanes[name].live:
+        return f"{name} (disabled)"
+    return f"{name} (down)" if name in out else name
 
 
 def _because(decision: Decision) -> str:

@@ -12,10 +12,9 @@ import click
 from pointsman.cli import show
 from pointsman.cli.context import Context
 from pointsman.errors import PointsmanError
-from pointsman.postfix.conf import Instance
 from pointsman.store.book import Book
 from pointsman.store.records import Connector
-from pointsman.trial import Step, Trial
+from pointsman.trial import Step, Trial, trial_of
 
 
 def try_connector(
@@ -29,14 +28,11 @@ def try_connector(
     as_json: bool = False,
 ) -> None:
     """Try each of its hosts; raise PointsmanError, naming the step, if one does not work."""
-    helo = Instance(ctx.config.postfix.config_directory).parameters("myhostname")["myhostname"]
-    unseal = ctx.store.secrets.unseal
-    key = unseal(connector.private_key) if connector.private_key else ""
-    password = _secret(ctx, connector)
-    sender = sender or _sender(book, connector, helo)
-    trial = Trial(connector, password, helo, sender, recipient, private_key=key)
+    trial = trial_of(ctx.config, ctx.store, connector)
+    trial.sender = sender or _sender(book, connector, trial.helo)
+    trial.recipient = recipient
     if send:
-        trial.content = _message(connector, sender, recipient)
+        trial.content = _message(connector, trial.sender, recipient)
     for host, port in connector.addresses:
         if not as_json:
             click.echo(f"testing {connector.name} at {host}:{port}")
@@ -47,15 +43,6 @@ def try_connector(
             raise PointsmanError(
                 f"connector {connector.name} failed at {failed.name}{at}: {failed.answer}"
             )
-
-
-def _secret(ctx: Context, connector: Connector) -> str:
-    """What the server has to believe: the password, or an access token."""
-    if connector.auth == "oauth2":
-        from pointsman.oauth.vault import obtain  # noqa: PLC0415 - slow to import
-
-        return obtain(ctx.config, ctx.store, connector).access
-    return ctx.store.secrets.unseal(connector.password) if connector.password else ""
 
 
 def _message(connector: Connector, sender: str, recipient: str) -> bytes:

@@ -27,7 +27,7 @@ def serve(config: Config) -> None:
     if path.exists() and milter_answers(path):
         raise PointsmanError(f"a milter is already serving {path}")
     logs.start("milter", config.log)
-    current = Current(config.snapshot)
+    current = Current(config.snapshot, config.health)
     current.refresh()
     # libmilter waits for these on a thread of its own; no other may get them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGINT})

@@ -26,6 +26,7 @@ from pointsman.routing.decide import (
 from pointsman.routing.lanes import Client
 from pointsman.routing.recipients import Recipient
 from pointsman.routing.snapshot import Snapshot
+from pointsman.routing.turns import Turns
 
 _MARKS = {name.lower(): name for name in (MARKER, HELD)}
 _NO_SNAPSHOT = Refuse("451", "4.3.0", "not configured yet, try again later", "deferred")
@@ -50,6 +51,7 @@ class Session(Milter.Base):
 
     current: Current  # set once by serve.py
     policy: Policy
+    turns = Turns()
 
     def __init__(self) -> None:
         self._client_address: str | None = None
@@ -119,7 +121,8 @@ class Session(Milter.Base):
         if snapshot is None:
             logs.not_configured(queue_id)
             return self._refuse(_NO_SNAPSHOT)
-        decision = decide(snapshot, message, time.time())
+        down = self.current.down
+        decision = decide(snapshot, message, time.time(), self.turns.next, down)
         charge = charge_of(snapshot, message, decision)
         answer = self._ask(snapshot, queue_id, charge) if charge else None
         if answer is not None and answer.action in REFUSALS:

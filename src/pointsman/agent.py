@@ -14,8 +14,9 @@ from pointsman.locks import locked
 from pointsman.oauth.renewal import Renewal
 from pointsman.postfix.apply import Applier
 from pointsman.release import Release
-from pointsman.store.book import read
+from pointsman.store.book import connectors
 from pointsman.store.database import Store
+from pointsman.watch import Watch
 
 POLL = 0.1  # seconds between looks at the revision
 RETRY = 5.0  # seconds to wait after trouble
@@ -44,6 +45,7 @@ class Agent:
             logs.started("agent")
             Release(self._config, self.stop).start()
             Renewal(self._config, self._store, self.stop).start()
+            Watch(self._config, self.stop).start()
             while not self.stop.wait(RETRY if self._trouble else POLL):
                 self.step()
 
@@ -78,8 +80,8 @@ class Agent:
         """Say once a day what will stop mail before long."""
         if now < self._warned + DAY:
             return
-        connectors = read(self._store).connectors.values()
-        for found in findings.ending_certificates(connectors, datetime.now(UTC)):
+        now_utc = datetime.now(UTC)
+        for found in findings.ending_certificates(connectors(self._store), now_utc):
             logs.alarm(found.name, found.kind, found.text)
         self._warned = now
 

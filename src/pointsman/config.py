@@ -133,6 +133,11 @@ class Config:
         return submit_socket(self.policy_socket.parent, connector)
 
     @property
+    def health(self) -> Path:
+        """What the agent found out about connectors that stand in for each other."""
+        return self.state_directory / "health.json"
+
+    @property
     def control_socket(self) -> Path:
         """Where the agent and the command line talk to the policy daemon."""
         return self.state_directory / "control.sock"

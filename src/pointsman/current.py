@@ -1,5 +1,6 @@
-"""The snapshot that decisions rest on, kept fresh by a thread of Python's own."""
+"""What decisions rest on, kept fresh by a thread of Python's own: snapshot and health."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -12,10 +13,12 @@ POLL = 0.1  # seconds between looks at the file
 class Current:
     """Holds the newest good snapshot; replacing it is one assignment."""
 
-    def __init__(self, path: Path, *, quiet: bool = False) -> None:
+    def __init__(self, path: Path, health: Path | None = None, *, quiet: bool = False) -> None:
         self.path = path
+        self._health = health
         self._quiet = quiet
         self.snapshot: Snapshot | None = None
+        self.down: frozenset[str] = frozenset()  # connectors, as the agent says
         self._lock = threading.Lock()
         self._seen: tuple[int, int] | None = None
 
@@ -25,6 +28,15 @@ class Current:
             self._refresh()
 
     def _refresh(self) -> None:
+        self._refresh_snapshot()
+        if self._health is None:
+            return
+        found = down(self._health)
+        if found != self.down:
+            self.down = found
+            logs.down(found)
+
+    def _refresh_snapshot(self) -> None:
         try:
             status = self.path.stat()
             seen = (status.st_mtime_ns, status.st_ino)
@@ -47,3 +59,11 @@ class Current:
         pause = threading.Event()
         while not pause.wait(POLL):
             self.refresh()
+
+
+def down(path: Path) -> frozenset[str]:
+    """The connectors that the agent found down; none, if it never said."""
+    try:
+        return frozenset(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return frozenset()

@@ -5,7 +5,7 @@ The lines go where Postfix's own go, so that one grep tells the whole story.
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pointsman.routing.decide import Decision, Message, Refuse, lane_taken
@@ -54,7 +54,7 @@ def decided(
     if route is not None:
         pairs |= {"agency": route.agency, "connector": route.connector, "by": route.by}
         lane, taken = lane_taken(snapshot, decision), snapshot.taken(route.connector)
-        pairs |= {"key": plain(route.key), "lane": lane}
+        pairs |= {"key": plain(route.key), "turn": route.turn, "lane": lane}
         if taken != route.connector and lane == snapshot.transport_of(taken):
             pairs["diverted"] = taken
     pairs |= {"way": step.way, "rate": rate[0], "because": plain(rate[1])}
@@ -161,6 +161,11 @@ def held_vanished(queue_id: str, agency: str) -> None:
 def alarm(name: str, kind: str, text: str) -> None:
     """Log what somebody should look at, once for each window."""
     _write(WARNING, f"{name} {text} ({kind})")
+
+
+def down(names: Iterable[str]) -> None:
+    """Log which connectors get no turn from now on."""
+    _write(WARNING, f"down={' '.join(sorted(names)) or 'none'}")
 
 
 def not_counted(complaint: str) -> None:

@@ -19,6 +19,9 @@ import aiosmtplib
 from cryptography import x509
 
 from pointsman import dial
+from pointsman.config import Config
+from pointsman.postfix.conf import Instance
+from pointsman.store.database import Store
 from pointsman.store.records import Connector
 
 TIMEOUT = 15.0  # seconds for each step
@@ -42,7 +45,7 @@ class Trial:
     connector: Connector
     password: str  # or the access token
     helo: str
-    sender: str
+    sender: str  # "" for no transaction at all
     recipient: str = ""  # also RCPT TO
     content: bytes = b""  # also send it
     private_key: str = field(default="", repr=False)  # of the client certificate, PEM
@@ -84,6 +87,13 @@ class Trial:
             yield await _timed("EHLO", self._ehlo())
         if self.connector.auth in ("password", "oauth2"):
             yield await _timed("AUTH", self._login())
+        if self.sender:
+            async for step in self._transaction():
+                yield step
+        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+            await asyncio.wait_for(self._client.quit(), TIMEOUT)
+
+    async def _transaction(self) -> AsyncIterator[Step]:
         yield await _timed("MAIL FROM", self._mail())
         if self.recipient:
             yield await _timed("RCPT TO", self._rcpt())
@@ -91,8 +101,6 @@ class Trial:
             yield await _timed("DATA", self._data())
         else:
             yield await _timed("RSET", self._rset())
-        with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-            await asyncio.wait_for(self._client.quit(), TIMEOUT)
 
     @property
     def _client(self) -> aiosmtplib.SMTP:
@@ -235,3 +243,21 @@ def _reason(error: Exception) -> str:
     code = getattr(error, "code", None)
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     return " ".join(f"{code or ''} {text}".split())
+
+
+def trial_of(config: Config, store: Store, connector: Connector, sender: str = "") -> Trial:
+    """A try of a connector as its lane would go about it, at its first host."""
+    helo = Instance(config.postfix.config_directory).parameters("myhostname")["myhostname"]
+    key = store.secrets.unseal(connector.private_key) if connector.private_key else ""
+    password = _secret(config, store, connector)
+    address = connector.addresses[0]
+    return Trial(connector, password, helo, sender, private_key=key, address=address)
+
+
+def _secret(config: Config, store: Store, connector: Connector) -> str:
+    """What the server has to believe: the password, or an access token."""
+    if connector.auth == "oauth2":
+        from pointsman.oauth.vault import obtain  # noqa: PLC0415 - slow to import
+
+        return obtain(config, store, connector).access
+    return store.secrets.unseal(connector.password) if connector.password else ""

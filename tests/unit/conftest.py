@@ -116,7 +116,7 @@ def policy():
 def connection(town, policy, monkeypatch):
     """An open SMTP session from 203.0.113.1."""
     monkeypatch.setattr(Milter, "factory", Session)
-    monkeypatch.setattr(Session, "current", SimpleNamespace(snapshot=town), raising=False)
+    monkeypatch.setattr(Session, "current", SimpleNamespace(snapshot=town, down=()), raising=False)
     monkeypatch.setattr(Session, "policy", policy, raising=False)
     Milter.set_flags(Milter.CHGHDRS | Milter.ADDHDRS | Milter.CHGFROM | Milter.QUARANTINE)
     return Connection().open()

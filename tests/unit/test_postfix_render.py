@@ -160,7 +160,7 @@ def test_removed_connector_that_comes_back_takes_its_carriers():
     book = replace(BOOK, carriers=frozenset({("court", "b")}))
     assert rows(book)["@court.b.pm.invalid"] == "pm-b:[h2.test]:25"
     connectors = {name: c for name, c in BOOK.connectors.items() if name != "b"}
-    senders = {key: s for key, s in BOOK.senders.items() if s.connector != "b"}
+    senders = {key: s for key, s in BOOK.senders.items() if s.connectors != "b"}
     book = replace(book, connectors=connectors, senders=senders)
     assert rows(book)["@court.b.pm.invalid"] == "retry:4.3.0 connector b is gone"
 
@@ -274,7 +274,7 @@ def test_table_and_snapshot_agree_on_every_sender(links):
         local, _, domain = key.rpartition("@")
         found = snapshot.links.get(key)
         assert (found and found.connector) == (
-            None if sender.connector == "fresh" else sender.connector
+            None if sender.connectors == "fresh" else sender.connectors
         )
     for key, destination in rows(book).items():
         _, link = find_link(snapshot, split_address(key))

@@ -147,7 +147,10 @@ def test_history_tells_who_when_where_and_what(filled, monkeypatch):
     assert removed.old == {
         "key": "clerk@a.test",
         "agency": "court",
-        "connector": "smtp",
+        "connectors": "smtp",
+        "turn": "",
+        "description": "",
+        "off": False,
         "rate": "",
     }
 

@@ -26,6 +26,7 @@ from pointsman.routing.snapshot import (
     Snapshot,
     Surroundings,
 )
+from pointsman.routing.turns import OFF
 from pointsman.store import records
 from pointsman.store.book import Book
 from pointsman.store.records import Connector
@@ -134,14 +135,7 @@ def _snapshot(
         )
         for c in connectors
     }
-    pairs: dict[tuple[str, str], Link] = {}
-    links = {
-        sender.key: pairs.setdefault(
-            (sender.agency, sender.connector), Link(sender.agency, sender.connector)
-        )
-        for sender in book.senders.values()
-        if sender.connector in lanes
-    }
+    links = _links(book, lanes)
     agencies = {
         a.name: Agency(
             a.name,
@@ -172,6 +166,30 @@ def _snapshot(
         },
         around=around,
     )
+
+
+def _links(book: Book, lanes: Mapping[str, Lane]) -> dict[str, Link]:
+    """Who takes which way; 100,000 senders share few links, which are made once."""
+    known: dict[tuple[str, str, str, bool], Link | None] = {}
+    links: dict[str, Link] = {}
+    for sender in book.senders.values():
+        what = (sender.agency, sender.connectors, sender.turn, sender.off)
+        if what not in known:
+            known[what] = _link(sender, lanes)
+        link = known[what]
+        if link is not None:
+            links[sender.key] = link
+    return links
+
+
+def _link(sender: records.Sender, lanes: Mapping[str, Lane]) -> Link | None:
+    """Connectors that are new are left out; without any other, mail goes on as before."""
+    ways = tuple(name for name in sender.ways if name in lanes)
+    if not ways:
+        return None
+    first = next((name for name in ways if lanes[name].live), ways[0])
+    turn = OFF if sender.off else sender.turn
+    return Link(sender.agency, first, ways if len(ways) > 1 else (), turn)
 
 
 def _pause(pause: records.Pause) -> Pause:

@@ -5,8 +5,8 @@ same answer. Read it from the top: each step either ends the matter or goes on.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 from pointsman.routing.address import (
     NULL,
@@ -21,6 +21,7 @@ from pointsman.routing.lanes import By, Client, Route, forbidden, route_of
 from pointsman.routing.mailbox import mailboxes
 from pointsman.routing.recipients import Recipient, is_outbound, may_be_aliased
 from pointsman.routing.snapshot import NONE, POSTFIX, Snapshot
+from pointsman.routing.turns import OFF, Next, turn_of, usable
 
 MARKER = "X-Pointsman-Lane"
 
@@ -91,8 +92,18 @@ class _Authors:
     by: By = "from"
 
 
-def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
-    """Decide about a message at the end of its data; `now` in seconds since the epoch."""
+def decide(
+    snapshot: Snapshot,
+    message: Message,
+    now: float,
+    turns: Next = lambda _key: 0,
+    down: Collection[str] = (),
+) -> Decision:
+    """Decide about a message at the end of its data; `now` in seconds since the epoch.
+
+    `turns` counts the messages of a sender with several connectors, of which `down` are
+    not to be used if there is another.
+    """
     if any(_token(marker) in snapshot.tokens for marker in message.markers):
         return Decision(Refuse("550", "5.7.1", f"{MARKER} is not for you to write"))
     outbound = [r for r in message.recipients if is_outbound(snapshot, r)]
@@ -110,7 +121,10 @@ def decide(snapshot: Snapshot, message: Message, now: float) -> Decision:
     except AddressError as error:
         return Decision(Refuse("550", "5.7.1", str(error)), outbound=outbound)
     route = route_of(snapshot, authors.decider, authors.by, envelope)
-    refusal = _refusal(snapshot, message, authors, envelope, route)
+    names = usable(snapshot, route, down)
+    refusal = _refusal(snapshot, message, authors, envelope, route, names)
+    if refusal is None and route.ways:
+        route = replace(route, connector=turn_of(route, names, turns))
     step = refusal or _way(snapshot, message, route, envelope, outbound, now)
     return Decision(step, route, outbound)
 
@@ -148,7 +162,8 @@ def _authors(snapshot: Snapshot, message: Message) -> _Authors:
         if len(decider) > 1:
             raise AddressError("The Sender field has several mailboxes")
         return _Authors([*found, decider[0]], decider[0], "sender")
-    routes = {(r.agency, r.connector) for r in (route_of(snapshot, a, "from", NULL) for a in found)}
+    known = (route_of(snapshot, author, "from", NULL) for author in found)
+    routes = {(r.agency, r.connector, r.ways, r.turn) for r in known}
     if len(routes) > 1:
         raise AddressError("The From field names several agencies or ways, and no Sender decides")
     return _Authors(found, found[0])
@@ -167,7 +182,12 @@ def _one_field(name: str, fields: Sequence[str]) -> Sequence[Address]:
 
 
 def _refusal(
-    snapshot: Snapshot, message: Message, authors: _Authors, envelope: Address, route: Route
+    snapshot: Snapshot,
+    message: Message,
+    authors: _Authors,
+    envelope: Address,
+    route: Route,
+    names: Sequence[str],
 ) -> Refuse | None:
     stranger = forbidden(snapshot, [*authors.mailboxes, envelope], message.client)
     if stranger is not None:
@@ -175,9 +195,12 @@ def _refusal(
     if route.connector == NONE and not (envelope.null and snapshot.null_sender):
         sender = authors.decider or envelope
         return Refuse("550", "5.7.1", f"<{sender}> has no connector, and there is no default relay")
-    lane = snapshot.lane(route.connector)
-    if lane is not None and not lane.live:
-        return Refuse("450", "4.3.0", f"connector {lane.connector} is disabled", "deferred")
+    if route.turn == OFF:
+        return Refuse("450", "4.3.0", f"sender {route.key} is switched off", "deferred")
+    if snapshot.lane(route.connector) is not None and not names:
+        ways = [snapshot.taken(name) for name in route.ways or (route.connector,)]
+        which = f"connectors {', '.join(ways)} are" if route.ways else f"connector {ways[0]} is"
+        return Refuse("450", "4.3.0", f"{which} disabled", "deferred")
     return None
 
 

@@ -23,6 +23,8 @@ class Route:
     by: By
     address: Address | None = None
     key: str = ""
+    ways: tuple[str, ...] = ()  # of which the connector is one
+    turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def route_of(snapshot: Snapshot, author: Address | None, by: By, envelope: Addre
         found = find_link(snapshot, address)
         if found:
             key, link = found
-            return Route(link.agency, link.connector, said_by, address, key)
+            return Route(link.agency, link.connector, said_by, address, key, link.ways, link.turn)
     return Route(DEFAULT_AGENCY, snapshot.default, "default")
 
 

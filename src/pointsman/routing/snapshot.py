@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from pointsman.rates.rate import UNLIMITED
 
-FORMAT = 2
+FORMAT = 3
 
 DEFAULT_AGENCY = "default"
 POSTFIX = "postfix"  # the built-in connector: what this Postfix did before us
@@ -101,7 +101,9 @@ class Link(NamedTuple):
     """Whose a sender is, and by which connector its mail leaves; 100,000 compare fast."""
 
     agency: str
-    connector: str
+    connector: str  # of several, the one that Postfix's own table leads to
+    ways: tuple[str, ...] = ()  # all of them, in order, where there are several
+    turn: str = ""  # how they take turns: see turns.py
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,8 @@ def dump(snapshot: Snapshot) -> str:
     """Write a snapshot as JSON; links are grouped, as there may be 100,000."""
     grouped: dict[str, list[str]] = {}
     for key, link in snapshot.links.items():
-        grouped.setdefault(f"{link.agency} {link.connector}", []).append(key)
+        words = (link.agency, link.connector, link.turn or "-", *link.ways)
+        grouped.setdefault(" ".join(words), []).append(key)
     return json.dumps(
         {
             "format": FORMAT,
@@ -242,9 +245,10 @@ def _agency(data: Mapping[str, Any]) -> Agency:
 
 def _links(grouped: Mapping[str, list[str]]) -> dict[str, Link]:
     links: dict[str, Link] = {}
-    for pair, keys in grouped.items():
-        agency, _, connector = pair.partition(" ")
-        links.update(dict.fromkeys(keys, Link(agency, connector)))
+    for words, keys in grouped.items():
+        agency, connector, turn, *ways = words.split(" ")
+        link = Link(agency, connector, tuple(ways), "" if turn == "-" else turn)
+        links.update(dict.fromkeys(keys, link))
     return links
 
 

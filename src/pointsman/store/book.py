@@ -77,8 +77,8 @@ class Book:
         return _found(self.connectors, "connector", name)
 
     def links_to(self, connector: str) -> list[Sender]:
-        """The senders of one connector."""
-        return [s for s in self.senders.values() if s.connector == connector]
+        """The senders that a connector may take."""
+        return [s for s in self.senders.values() if connector in s.ways]
 
     def diversion(self, connector: str, now: datetime) -> Diversion | None:
         """Where a connector's mail goes instead, unless that is over."""
@@ -104,6 +104,13 @@ def read(store: Store) -> Book:
     """Read the newest revision."""
     with store.reading() as connection:
         return read_book(connection)
+
+
+def connectors(store: Store) -> list[Connector]:
+    """The connectors alone: there may be 100,000 senders."""
+    with store.reading() as connection:
+        rows = connection.execute(select(tables.connector))
+        return [record_of(Connector, row) for row in rows]
 
 
 def read_book(connection: Connection) -> Book:

@@ -16,7 +16,7 @@ from pointsman.errors import PointsmanError
 from pointsman.store import tables
 from pointsman.store.secrets import Secrets
 
-SCHEMA = "0005"  # the newest migration
+SCHEMA = "0006"  # the newest migration
 BUSY_TIMEOUT = 5  # seconds that SQLite waits for another writer
 
 

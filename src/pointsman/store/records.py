@@ -295,8 +295,21 @@ class Sender:
 
     key: str
     agency: str
-    connector: str
+    connectors: str  # one or several, in order, with blanks between: 100,000 are read fast
     rate: str = ""  # of this sender alone, within its agency's
+    turn: str = ""  # how several take turns: routing/turns.py
+    description: str = ""
+    off: bool = False
+
+    @property
+    def ways(self) -> list[str]:
+        """The connectors."""
+        return self.connectors.split(" ")
+
+    @property
+    def state(self) -> str:
+        """Whether its mail is taken."""
+        return "off" if self.off else "on"
 
 
 @dataclass(frozen=True)

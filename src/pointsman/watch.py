@@ -1,0 +1,135 @@
+"""The agent's third part: watches the connectors that stand in for each other.
+
+Deliveries in the mail log raise a doubt, probes settle it. What is down stands in a file
+that the milter reads; without this part every connector counts as working.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from pointsman import logs
+from pointsman.config import Config
+from pointsman.current import Current, down
+from pointsman.errors import PointsmanError
+from pointsman.health import FAILURES, Health, Turn
+from pointsman.postfix import files
+from pointsman.postfix.conf import Instance
+from pointsman.postfix.maillog import Follower, parse
+from pointsman.routing.snapshot import Snapshot
+from pointsman.store import usage
+from pointsman.store.book import connectors
+from pointsman.store.database import Store
+from pointsman.store.records import Connector
+from pointsman.trial import Trial, trial_of
+
+PAUSE = 0.2  # seconds between looks at the log
+PROBES = 8  # at once; a server that hangs keeps one of them busy
+MAIL_LOG = Path("/var/log/mail.log")  # where syslog writes, if Postfix does not by itself
+
+
+class Watch(threading.Thread):
+    """Runs beside the agent: a server that hangs must not keep a change waiting."""
+
+    def __init__(self, config: Config, stop: threading.Event) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._config = config
+        self._stop_event = stop
+        self._store = Store(config)
+        self._instance = Instance(config.postfix.config_directory)
+        self._current = Current(config.snapshot, quiet=True)
+        self._snapshot: Snapshot | None = None
+        self._health = Health()
+        self._log: Follower | None = None
+        self._pool = ThreadPoolExecutor(PROBES, thread_name_prefix="probe")
+        self._probes: dict[str, Future[str]] = {}
+        self._known: dict[str, Connector] = {}
+
+    def run(self) -> None:
+        """Do it until told to stop."""
+        while not self._stop_event.wait(PAUSE):
+            try:
+                self.step(time.monotonic())
+            except (PointsmanError, OSError, ValueError) as error:
+                logs.agent_trouble(error)
+                self._stop_event.wait(5.0)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def step(self, now: float) -> None:
+        """Take in what is new, and begin the probes that are due."""
+        self._current.refresh()
+        if self._current.snapshot is not self._snapshot and self._current.snapshot is not None:
+            self._begin(self._current.snapshot)
+        turns = [*self._delivered(), *self._probed(now)]
+        for name in self._health.due(now):
+            if name not in self._probes:
+                self._probes[name] = self._pool.submit(self._probe, self._known[name])
+        for turn in turns:
+            self._tell(turn)
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        """Watch those that share a sender with another, and are live."""
+        together = {link.ways for link in set(snapshot.links.values()) if link.ways}
+        names = {n for ways in together for n in ways if snapshot.lanes[n].live}
+        self._known = {c.name: c for c in connectors(self._store) if c.name in names}
+        self._health.watch(self._known)
+        if self._snapshot is None:
+            self._health.restore(down(self._config.health))
+        if names and self._log is None:
+            own = self._instance.parameters("maillog_file")["maillog_file"]
+            self._log = Follower(Path(own) if own else MAIL_LOG)
+        self._snapshot = snapshot
+        self._write()
+
+    def _delivered(self) -> Iterator[Turn]:
+        for line in self._log.lines() if self._log else ():
+            delivery = parse(line)
+            if delivery is not None:
+                fault = delivery.text if delivery.blames_connector else ""
+                turn = self._health.delivered(delivery.connector, fault)
+                if turn is not None:
+                    yield turn
+
+    def _probed(self, now: float) -> Iterator[Turn]:
+        for name, probe in list(self._probes.items()):
+            if probe.done():
+                del self._probes[name]
+                turn = self._health.probed(name, now, probe.result())
+                if turn is not None:
+                    yield turn
+
+    def _probe(self, connector: Connector) -> str:
+        """Connect and log in, at each host until one works; what failed, or ''."""
+        trial = trial_of(self._config, self._store, connector)
+        faults = [asyncio.run(_fault(replace(trial, address=a))) for a in connector.addresses]
+        return "" if "" in faults else faults[0]
+
+    def _tell(self, turn: Turn) -> None:
+        """First the milter, then people."""
+        self._write()
+        name = f"connector {turn.connector}"
+        if turn.down:
+            text = f"is down after {FAILURES} failures, others take its mail: {turn.text}"
+            kind = "connector-down"
+        else:
+            text, kind = "is up again", "connector-up"
+        logs.alarm(name, kind, text)
+        usage.add(self._store, {}, [(name, kind, text)])
+
+    def _write(self) -> None:
+        text = json.dumps(self._health.down)
+        if files.text_of(self._config.health) != text:
+            group = files.group_of(self._config.user)
+            files.write(self._config.health, text, 0o640, group=group)
+
+
+async def _fault(trial: Trial) -> str:
+    async for step in trial.steps():
+        if not step.ok:
+            return f"{step.name}: {step.answer}"
+    return ""
