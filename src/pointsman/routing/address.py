@@ -71,12 +71,16 @@ def parse_path(path: str, myorigin: str = "") -> Address:
         text = text[1:-1].strip(_BLANK)
     if not text:
         return NULL
-    if text.startswith("@") and ":" in text:
+    if _is_route(text):
         text = text.partition(":")[2]
     address = split_address(text, myorigin)
-    if address.local.startswith("@") and ":" in address.local:
+    if _is_route(address.local):
         return Address(address.local.partition(":")[2], address.domain)
     return address
+
+
+def _is_route(text: str) -> bool:
+    return text.startswith("@") and ":" in text
 
 
 def split_address(text: str, myorigin: str = "") -> Address:
@@ -198,8 +202,10 @@ def carry(address: Address, agency: str, connector: str) -> str:
         raise AddressError(f"<{address}> has no local part or no domain")
     if _UNCARRIABLE_DOMAIN.search(address.domain) or _CONTROL.search(str(address)):
         raise AddressError(f"<{address}> can't be carried exactly")
-    local = quote_local(f"{address.local}={address.domain}")
-    return f"{local}@{carrier_domain(agency, connector)}"
+    local = f"{address.local}={address.domain}"
+    if _is_route(local):
+        raise AddressError(f"<{address}> can't be carried exactly: Postfix would read a route")
+    return f"{quote_local(local)}@{carrier_domain(agency, connector)}"
 
 
 def carried_by(address: Address) -> tuple[str, str] | None:
