@@ -83,6 +83,7 @@ class Renewal(threading.Thread):
         for path in self._config.access.glob("*.json"):
             if path.stem not in self._connectors:
                 path.unlink()
+                self._config.refused(path.stem).unlink(missing_ok=True)
                 self._handed.pop(path.stem, None)
 
     def _tend(self, connector: Connector, tokens: Mapping[vault.Key, Token]) -> None:

@@ -20,6 +20,7 @@ from pointsman.submit.upstream import NoLoginError, Pool, Upstream
 
 POLL = 0.1  # seconds between looks for new connectors
 PRUNE = 50  # looks between goodbyes on idle connections
+GRACE = 5.0  # seconds for transactions that are under way when we are told to stop
 PATIENCE = 5.0  # seconds in which the agent hands over a new connector's first token
 
 
@@ -54,7 +55,7 @@ class Helper:
         self._blamed: dict[str, str] = {}
 
     async def serve(self) -> None:
-        """Serve until told to stop; what is under way may finish or fails as unheard."""
+        """Serve until told to stop; what is under way may finish."""
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -70,6 +71,8 @@ class Helper:
                 await self._pool.prune()
         for name in list(self._doors):
             self._shut(name)
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=GRACE)
         for session in self._sessions:
             session.cancel()
         await asyncio.gather(*self._sessions, return_exceptions=True)
