@@ -1,6 +1,6 @@
 """`pointsman status`: one screen of what runs, what waits and what may still go."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
@@ -9,12 +9,16 @@ from pointsman.cli import live, show
 from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.cli.diverting import diverted
 from pointsman.cli.pausing import paused
+from pointsman.current import down
 from pointsman.locks import is_locked
 from pointsman.postfix import queue
 from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.probe import milter_answers
 from pointsman.routing import snapshot as snapshots
+from pointsman.store import usage
 from pointsman.store.book import Book, read
+
+ALARMS = 10  # the newest
 
 
 @click.command()
@@ -29,7 +33,8 @@ def status(ctx: Context, *, as_json: bool) -> None:
         "programs": _programs(ctx, trouble),
         "revision": {"database": book.revision, "applied": _applied(ctx)},
         "queue": _queue(ctx),
-        "lanes": _lanes(book, now),
+        "lanes": _lanes(book, now, down(ctx.config.health)),
+        "alarms": [dict(row) for row in usage.notices(ctx.store, ALARMS)],
         "agencies": _agencies(book, now),
     }
     show.json_lines([answers]) if as_json else _print(answers)
@@ -61,11 +66,11 @@ def _queue(ctx: Context) -> dict[str, int] | str:
     return {part: len(found) for part, found in ids.items()}
 
 
-def _lanes(book: Book, now: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _lanes(book: Book, now: Mapping[str, Any], out: Collection[str]) -> list[dict[str, Any]]:
     return [
         {
             "connector": c.name,
-            "state": c.state,
+            "state": "down" if c.name in out else c.state,
             "host": c.servers,
             "queued": now["moving"].get(c.name, 0),
             "rate": c.rate,
@@ -106,6 +111,10 @@ def _print(answers: Mapping[str, Any]) -> None:
     click.echo()
     agencies = [[*list(a.values())[:4], age(a["oldest"]), a["paused"]] for a in answers["agencies"]]
     show.table(agencies, ("AGENCY", "RATE", "LEFT", "HELD", "OLDEST", "PAUSED"), "agency")
+    if answers["alarms"]:
+        click.echo()
+        alarms = [(alarm["at"], f"{alarm['name']} {alarm['text']}") for alarm in answers["alarms"]]
+        show.table(alarms, ("AT", "ALARM"), "alarm")
 
 
 def age(seconds: float) -> str:

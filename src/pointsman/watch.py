@@ -1,7 +1,8 @@
-"""The agent's third part: watches the connectors that stand in for each other.
+"""The agent's third part: follows what becomes of mail by each lane.
 
-Deliveries in the mail log raise a doubt, probes settle it. What is down stands in a file
-that the milter reads; without this part every connector counts as working.
+Of connectors that stand in for each other, deliveries in the mail log raise a doubt, and
+probes settle it. What is down stands in a file that the milter reads; without this part
+every connector counts as working. What a server says of our login is told to people.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from pointsman import logs
 from pointsman.config import Config
 from pointsman.current import Current, down
 from pointsman.errors import PointsmanError
+from pointsman.faults import Faults
 from pointsman.health import FAILURES, Health, Turn
 from pointsman.postfix import files
 from pointsman.postfix.conf import Instance
@@ -45,6 +47,7 @@ class Watch(threading.Thread):
         self._current = Current(config.snapshot, quiet=True)
         self._snapshot: Snapshot | None = None
         self._health = Health()
+        self._faults = Faults()
         self._log: Follower | None = None
         self._pool = ThreadPoolExecutor(PROBES, thread_name_prefix="probe")
         self._probes: dict[str, Future[str]] = {}
@@ -65,7 +68,7 @@ class Watch(threading.Thread):
         self._current.refresh()
         if self._current.snapshot is not self._snapshot and self._current.snapshot is not None:
             self._begin(self._current.snapshot)
-        turns = [*self._delivered(), *self._probed(now)]
+        turns = [*self._delivered(now), *self._probed(now)]
         for name in self._health.due(now):
             if name not in self._probes:
                 self._probes[name] = self._pool.submit(self._probe, self._known[name])
@@ -80,16 +83,19 @@ class Watch(threading.Thread):
         self._health.watch(self._known)
         if self._snapshot is None:
             self._health.restore(down(self._config.health))
-        if names and self._log is None:
+        if self._log is None:
             own = self._instance.parameters("maillog_file")["maillog_file"]
             self._log = Follower(Path(own) if own else MAIL_LOG)
         self._snapshot = snapshot
         self._write()
 
-    def _delivered(self) -> Iterator[Turn]:
+    def _delivered(self, now: float) -> Iterator[Turn]:
         for line in self._log.lines() if self._log else ():
             delivery = parse(line)
             if delivery is not None:
+                refused = self._faults.note(delivery, now)
+                if refused:
+                    self._alarm(delivery.connector, "connector-refused", refused)
                 fault = delivery.text if delivery.blames_connector else ""
                 turn = self._health.delivered(delivery.connector, fault)
                 if turn is not None:
@@ -112,14 +118,15 @@ class Watch(threading.Thread):
     def _tell(self, turn: Turn) -> None:
         """First the milter, then people."""
         self._write()
-        name = f"connector {turn.connector}"
         if turn.down:
             text = f"is down after {FAILURES} failures, others take its mail: {turn.text}"
-            kind = "connector-down"
+            self._alarm(turn.connector, "connector-down", text)
         else:
-            text, kind = "is up again", "connector-up"
-        logs.alarm(name, kind, text)
-        usage.add(self._store, {}, [(name, kind, text)])
+            self._alarm(turn.connector, "connector-up", "is up again")
+
+    def _alarm(self, connector: str, kind: str, text: str) -> None:
+        logs.alarm(f"connector {connector}", kind, text)
+        usage.add(self._store, {}, [(f"connector {connector}", kind, text)])
 
     def _write(self) -> None:
         text = json.dumps(self._health.down)

@@ -1,5 +1,7 @@
 """A lane with a login sends nothing without it, whatever the server offers."""
 
+import json
+
 import pytest
 
 from lab.city import built
@@ -119,6 +121,21 @@ ABOUT_THE_LOGIN = {
     "ses": ("data", "554 Message rejected: Email address is not verified."),
     "banned": ("rcpt", "550 5.1.8 Access denied, bad outbound sender"),
 }
+
+
+def test_refused_login_is_told_to_people(city, scripted):
+    """In the log, once, and in `pointsman status`: whose mail waits, and the server's words."""
+    server = scripted("250-mx.odd.lab\n250 AUTH PLAIN", auth="535 5.7.8 Bad password")
+    outcome(city, send(city, "told", server.port, "tls"))
+    line = r"pointsman/agent\[\d+\]: connector told is refused by its server, its mail waits: .*"
+    city.postfix.wait_for_log(rf"{line}435 4.7.8 Bad password.* \(connector-refused\)$")
+    (alarm,) = [
+        alarm
+        for alarm in json.loads(city.postfix.cli("status", "--json"))["alarms"]
+        if alarm["name"] == "connector told"
+    ]
+    assert alarm["kind"] == "connector-refused"
+    assert "Bad password" in city.postfix.cli("status")
 
 
 @pytest.mark.parametrize("name", ABOUT_THE_LOGIN)

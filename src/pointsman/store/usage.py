@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from pointsman.store import tables
 from pointsman.store.database import Store
@@ -67,3 +67,12 @@ def read(store: Store, since: float) -> dict[str, dict[int, dict[str, int]]]:
             for count in COUNTS:
                 counts[count] = counts.get(count, 0) + row[count]
     return found
+
+
+def notices(store: Store, limit: int) -> list[RowMapping]:
+    """The newest of what somebody should know, newest first, from all hosts."""
+    table = tables.notice
+    columns = (table.c.at, table.c.host, table.c.name, table.c.kind, table.c.text)
+    with store.reading() as connection:
+        rows = connection.execute(select(*columns).order_by(table.c.id.desc()).limit(limit))
+        return list(rows.mappings())
