@@ -11,7 +11,8 @@ from pointsman.cli.fields import given, options_of
 from pointsman.errors import PointsmanError
 from pointsman.store.book import Book, read
 from pointsman.store.checks import checked_name
-from pointsman.store.records import RESERVED_AGENCIES, Agency, check_agency
+from pointsman.store.combinations import check_agency
+from pointsman.store.records import Agency
 
 
 @click.group()
@@ -30,7 +31,7 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
     \b
     pointsman agency add court --login court-app --network 192.0.2.0/24
     """
-    new = Agency(checked_name(name, RESERVED_AGENCIES), **given(Agency, arguments))
+    new = Agency(checked_name(name, (DEFAULT_AGENCY,)), **given(Agency, arguments))
     check_agency(new)
     with ctx.edit(if_revision) as edit:
         if name in edit.book.agencies:
@@ -63,7 +64,7 @@ def set_(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) 
 @pass_context
 def remove(ctx: Context, name: str, if_revision: int | None) -> None:
     """Remove an agency that has no senders any more."""
-    checked_name(name, RESERVED_AGENCIES)
+    checked_name(name, (DEFAULT_AGENCY,))
     with ctx.edit(if_revision) as edit:
         old = edit.book.agency(name)
         linked = [s.key for s in edit.book.senders.values() if s.agency == name]

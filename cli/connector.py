@@ -18,8 +18,9 @@ from pointsman.rates.rate import UNLIMITED
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.book import Book, StaleError, read
 from pointsman.store.checks import checked_mailbox, checked_name
+from pointsman.store.combinations import check_connector
 from pointsman.store.presets import PRESETS
-from pointsman.store.records import RESERVED_CONNECTORS, Connector, check_connector
+from pointsman.store.records import Connector
 
 untested_option = click.option(
     "--untested", is_flag=True, help="Skip the test; history shows who did."
@@ -48,7 +49,7 @@ def add(ctx: Context, /, name: str, if_revision: int | None, **arguments: Any) -
     pointsman connector add court-smtp --host smtp.court.example:587 --tls starttls \\
         --auth password --username court --password-file ./court.pw
     """
-    checked_name(name, RESERVED_CONNECTORS)
+    checked_name(name, (POSTFIX, NONE))
     new = check_connector(Connector(name, **values_of(ctx, arguments, None)))
     with ctx.edit(if_revision) as edit:
         if name in edit.book.connectors:
@@ -242,7 +243,10 @@ def show_(ctx: Context, name: str, *, as_json: bool) -> None:
     values["paused"] = pausing.paused(book, f"connector {name}")
     values["diverted"] = diverting.diverted(book, name)
     values["senders"] = sorted(s.key for s in book.links_to(name))
-    show.json_lines([values]) if as_json else show.one(values)
+    if as_json:
+        show.json_lines([values])
+    else:
+        show.one({name: value for name, value in values.items() if value not in ("", (), [])})
 
 
 connector.add_command(authorize)

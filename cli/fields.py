@@ -9,7 +9,7 @@ import click
 
 from pointsman.errors import UsageError
 from pointsman.store.checks import checked_password
-from pointsman.store.records import Setting, check_values, settings
+from pointsman.store.fields import Setting, check_values, settings
 
 MOST = 1_000_000  # of anything that is counted
 

@@ -8,7 +8,8 @@ import click
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.store import book
-from pointsman.store.records import Change, Connector, settings
+from pointsman.store.fields import settings
+from pointsman.store.records import Change, Connector
 
 _HIDDEN = {n for n, (field, _) in settings(Connector).items() if field.secret or field.file}
 
@@ -48,4 +49,6 @@ def _summary(change: Change) -> str:
         return ""
     old, new = _masked(change.old) or {}, _masked(change.new) or {}
     different = [name for name in new if change.old.get(name) != change.new.get(name)]
-    return "; ".join(f"{name}: {old.get(name) or '-'} -> {new[name] or '-'}" for name in different)
+    return "; ".join(
+        f"{name}: {show.cell(old.get(name) or '')} -> {show.cell(new[name])}" for name in different
+    )

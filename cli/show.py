@@ -8,7 +8,8 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from pointsman.store.records import Agency, Connector, Sender, settings
+from pointsman.store.fields import settings
+from pointsman.store.records import Agency, Connector, Sender
 
 KEPT = "(set)"
 
@@ -24,7 +25,7 @@ def shown(record: Agency | Connector | Sender) -> dict[str, Any]:
 
 def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], noun: str) -> None:
     """Print fixed columns and a count, as postqueue(1) does."""
-    lines = [[_cell(value) for value in row] for row in rows]
+    lines = [[cell(value) for value in row] for row in rows]
     if lines:
         click.echo(tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True))
     click.echo(f"-- {counted(len(lines), noun)}")
@@ -36,7 +37,8 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (tuple, list)):
@@ -48,7 +50,7 @@ def one(values: dict[str, Any]) -> None:
     """Print one record, a field a line."""
     width = max(map(len, values)) + 2
     for name, value in values.items():
-        click.echo(f"{name.replace('_', '-'):<{width}}{_cell(value)}")
+        click.echo(f"{name.replace('_', '-'):<{width}}{cell(value)}")
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 from pointsman.cli.certificate import given_identity
 from pointsman.cli.context import Context
 from pointsman.cli.fields import ask_password, given
+from pointsman.store.fields import check_values, settings
 from pointsman.store.presets import OTHER, filled
-from pointsman.store.records import Connector, check_values, settings
+from pointsman.store.records import Connector
 
 
 def values_of(ctx: Context, arguments: dict[str, Any], old: Connector | None) -> dict[str, Any]:

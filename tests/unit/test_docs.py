@@ -23,7 +23,8 @@ from pointsman.postfix.render import CLEANUP, render
 from pointsman.routing.lanes import By
 from pointsman.routing.snapshot import Surroundings
 from pointsman.store.book import Book
-from pointsman.store.records import LOGINS, TLS_MODES, Connector
+from pointsman.store.modes import LOGINS, TLS_MODES
+from pointsman.store.records import Connector
 
 ROOT = Path(__file__).parents[2]
 CODE = ("src", "milter", "policy", "cli", "lab")

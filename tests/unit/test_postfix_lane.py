@@ -19,7 +19,9 @@ from pointsman.postfix.lane import (
     parameters,
 )
 from pointsman.store.checks import checked_password, checked_username
-from pointsman.store.records import TLS_MODES, Connector, settings
+from pointsman.store.fields import settings
+from pointsman.store.modes import TLS_MODES
+from pointsman.store.records import Connector
 
 TABLES = Tables(Path("/etc/postfix/pointsman"))
 STATED = {name: field.states for name, (field, _) in settings(Connector).items() if field.states}

@@ -5,8 +5,10 @@ from dataclasses import fields, replace
 import pytest
 
 from pointsman.errors import UsageError
+from pointsman.store.combinations import check_connector
+from pointsman.store.fields import check_values
 from pointsman.store.presets import OTHER, PRESETS, filled
-from pointsman.store.records import Connector, check_connector, check_values
+from pointsman.store.records import Connector
 
 LOGIN = {"username": "court", "password": "sealed"}
 NEEDED = {"ses": {"region": "eu-west-1"}, "office365-relay": {"host": "c.test:25"}}

@@ -30,18 +30,10 @@ from pointsman.store.checks import (
     checked_username,
     split_host,
 )
-from pointsman.store.records import (
-    DEFAULT_PORTS,
-    RESERVED_AGENCIES,
-    RESERVED_CONNECTORS,
-    TLS_MODES,
-    Agency,
-    Connector,
-    check_agency,
-    check_connector,
-    check_values,
-    settings,
-)
+from pointsman.store.combinations import check_agency, check_connector
+from pointsman.store.fields import check_values, settings
+from pointsman.store.modes import DEFAULT_PORTS, TLS_MODES
+from pointsman.store.records import RESERVED_AGENCIES, RESERVED_CONNECTORS, Agency, Connector
 
 
 def refused(check, *arguments):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pointsman.config import submit_socket
 from pointsman.postfix.conf import service_entry
-from pointsman.store.records import Connector, settings
+from pointsman.store.fields import settings
+from pointsman.store.records import Connector
 
 SYSTEM_CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
 TABLE_TYPES = ("lmdb", "pcre", "sqlite")  # packages of their own in Debian

@@ -1,17 +1,12 @@
 """What the admin manages. One list of fields feeds table, CLI, docs and lanes.
 
-Each field of a record is declared once, by `setting`: the database column, the
-CLI option, the listing, the generated reference and, for a connector, the lane's
-statement (postfix/lane.py) all follow from it.
+Each field is declared once, by `setting`: database column, option, listing, generated
+reference and, for a connector, the lane's statement (postfix/lane.py) follow from it.
 """
 
-import dataclasses
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pointsman.errors import UsageError
-from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.checks import (
     checked_address,
     checked_certificates,
@@ -25,59 +20,12 @@ from pointsman.store.checks import (
     checked_text,
     checked_url,
     checked_username,
-    is_literal,
     split_host,
 )
-from pointsman.store.presets import OTHER, PRESETS, check_auth
-from pointsman.store.providers import AUTO, FLOWS, PROVIDERS, check_oauth
-
-TLS_MODES = ("none", "may", "starttls", "tls")
-DEFAULT_PORTS = {"none": 25, "may": 25, "starttls": 587, "tls": 465}
-# Each way to log in, and the fields that it can't do without.
-LOGINS = {
-    "none": (),
-    "password": ("username", "password"),
-    "certificate": ("certificate", "private_key"),
-    "oauth2": ("username",),
-}
-
-Check = Callable[[str], str]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a field looks to people: option, help and what is allowed."""
-
-    help: str
-    choices: Sequence[str] = ()
-    check: Check | None = None
-    metavar: str | None = None
-    secret: bool = False  # kept encrypted, never shown
-    lines: bool = False  # a secret of several lines
-    file: bool = False  # the option names a file that holds the value
-    states: str = ""  # the parameter by which the lane states the value, where one will do
-    auths: Sequence[str] = ()  # the ways to log in that it belongs to; () for all
-    made_from: str = ""  # the option that it is made from, where it has none of its own
-
-    def option(self, name: str) -> str:
-        """The option by which a person gives the field of this name."""
-        if self.made_from:
-            return f"--{self.made_from}"
-        return f"--{name.replace('_', '-')}{'-file' if self.file else ''}"
-
-
-def setting(default: Any, help: str, **more: Any) -> Any:  # noqa: A002 - click's own word
-    """Declare a record's field."""
-    return dataclasses.field(default=default, metadata={"setting": Setting(help, **more)})
-
-
-def settings(record: type) -> dict[str, tuple[Setting, Any]]:
-    """The declared fields of a record, each with its default."""
-    return {
-        field.name: (field.metadata["setting"], field.default)
-        for field in dataclasses.fields(record)
-        if "setting" in field.metadata
-    }
+from pointsman.store.fields import setting
+from pointsman.store.modes import DEFAULT_PORTS, LOGINS, TLS_MODES
+from pointsman.store.presets import OTHER, PRESETS
+from pointsman.store.providers import AUTO, FLOWS, PROVIDERS
 
 
 @dataclass(frozen=True)
@@ -295,7 +243,7 @@ class Sender:
 
     key: str
     agency: str
-    connectors: str  # one or several, in order, with blanks between: 100,000 are read fast
+    connectors: str  # in order, with blanks between: 100,000 are read fast
     rate: str = ""  # of this sender alone, within its agency's
     turn: str = ""  # how several take turns: routing/turns.py
     description: str = ""
@@ -347,77 +295,3 @@ class Change:
     name: str
     old: dict[str, Any] | None
     new: dict[str, Any] | None
-
-
-RESERVED_AGENCIES = (DEFAULT_AGENCY,)
-RESERVED_CONNECTORS = (POSTFIX, NONE)
-
-
-def check_values(record: type, values: dict[str, Any]) -> dict[str, Any]:
-    """Check given values against the record's field list; return them in normal form."""
-    known = settings(record)
-    return {name: _checked(known[name][0], value) for name, value in values.items()}
-
-
-def _checked(field: Setting, value: Any) -> Any:
-    if field.choices and value not in field.choices:
-        raise UsageError(f"{value!r}: choose from {', '.join(field.choices)}")
-    if field.check is None or value in ("", False, True):
-        return value
-    if isinstance(value, tuple):
-        return tuple(dict.fromkeys(field.check(item) for item in value))
-    return field.check(value)
-
-
-def check_connector(connector: Connector) -> Connector:
-    """Refuse combinations that could not work or would not be safe."""
-    if not connector.hosts:
-        raise UsageError(f"connector {connector.name} needs --host")
-    _check_tls(connector)
-    check_auth(connector.preset, connector.auth)
-    _check_login(connector)
-    return connector
-
-
-def _check_login(connector: Connector) -> None:
-    """Insist on what the way to log in needs, and on nothing of the others."""
-    auth, fields = connector.auth, settings(Connector)
-    if not all(getattr(connector, name) for name in LOGINS[auth]):
-        options = dict.fromkeys(fields[name][0].option(name) for name in LOGINS[auth])
-        raise UsageError(f"--auth {auth} needs {' and '.join(options)}")
-    for name, (field, default) in fields.items():
-        if field.auths and auth not in field.auths and getattr(connector, name) != default:
-            ways = " or ".join(field.auths)
-            raise UsageError(f"{field.option(name)} is only for --auth {ways}")
-    if auth == "certificate" and connector.tls in ("none", "may"):
-        raise UsageError("--auth certificate needs --tls starttls or tls: it is shown in TLS alone")
-    if auth == "oauth2":
-        check_oauth(connector)
-
-
-def _check_tls(connector: Connector) -> None:
-    tls, pins, name = connector.tls, connector.fingerprints, connector.server_name
-    verifying = {"--ca-file": connector.ca, "--fingerprint": pins, "--server-name": name}
-    if tls in ("none", "may"):
-        for option in (option for option, value in verifying.items() if value):
-            raise UsageError(f"{option} has no effect with --tls {tls}: use starttls or tls")
-        return
-    if pins and connector.ca:
-        raise UsageError("--fingerprint counts instead of --ca-file: give one of the two")
-    for host, _ in connector.addresses:
-        if is_literal(host) and not (pins or name):
-            raise UsageError(
-                f"--tls {tls} verifies the certificate by host name: give the server's name, not "
-                "its address, or --server-name, or --fingerprint"
-            )
-
-
-def check_agency(agency: Agency) -> Agency:
-    """Insist that somebody may send for an agency."""
-    if agency.name != DEFAULT_AGENCY and not (
-        agency.logins or agency.networks or agency.any_client
-    ):
-        raise UsageError(
-            f"who may send for agency {agency.name}? Give --login, --network or --any-client"
-        )
-    return agency
