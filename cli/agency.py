@@ -9,6 +9,7 @@ from pointsman.cli import pausing, show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import given, options_of
 from pointsman.errors import PointsmanError
+from pointsman.routing.snapshot import DEFAULT_AGENCY
 from pointsman.store.book import Book, read
 from pointsman.store.checks import checked_name
 from pointsman.store.combinations import check_agency

@@ -33,7 +33,7 @@ from pointsman.store.checks import (
 from pointsman.store.combinations import check_agency, check_connector
 from pointsman.store.fields import check_values, settings
 from pointsman.store.modes import DEFAULT_PORTS, TLS_MODES
-from pointsman.store.records import RESERVED_AGENCIES, RESERVED_CONNECTORS, Agency, Connector
+from pointsman.store.records import Agency, Connector
 
 
 def refused(check, *arguments):
@@ -63,9 +63,9 @@ def test_name_is_refused(name):
 @pytest.mark.parametrize(
     ("name", "reserved"),
     [
-        ("default", RESERVED_AGENCIES),
-        ("postfix", RESERVED_CONNECTORS),
-        ("none", RESERVED_CONNECTORS),
+        ("default", ("default",)),
+        ("postfix", ("postfix", "none")),
+        ("none", ("postfix", "none")),
     ],
 )
 def test_built_in_name_is_refused(name, reserved):
