@@ -160,10 +160,12 @@ class Trial:
         if not certificate:
             return "no certificate"
         dial.compare_fingerprint(self.connector, certificate)
-        expires = x509.load_der_x509_certificate(certificate).not_valid_after_utc
-        days = (expires - datetime.now(UTC)).days
-        verified = "" if self.connector.tls == "may" else "verified, "
-        return f"{layer.version()}, certificate {verified}{days} days left{self._client_facts()}"
+        found = x509.load_der_x509_certificate(certificate)
+        days = (found.not_valid_after_utc - datetime.now(UTC)).days
+        how = "pinned" if self.connector.fingerprints else "verified"
+        checked = "" if self.connector.tls == "may" else f" {how}"
+        shown = f"{layer.version()}, certificate of {_name_of(found)}{checked}, {days} days left"
+        return shown + self._client_facts()
 
     def _client_facts(self) -> str:
         if self.connector.auth != "certificate":
@@ -220,6 +222,15 @@ def present(context: ssl.SSLContext, identity: str) -> None:
         file.write(identity)
         file.flush()
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+
+
+def _name_of(certificate: x509.Certificate) -> str:
+    """The first host name of a certificate, or its subject where it names no host."""
+    with suppress(x509.ExtensionNotFound, ValueError):
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        for name in names.value.get_values_for_type(x509.DNSName):
+            return name
+    return certificate.subject.rfc4514_string()
 
 
 def _answer(response: Any) -> str:

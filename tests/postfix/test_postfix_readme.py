@@ -17,4 +17,4 @@ def test_readme_commands():
         [sys.executable, "-m", "lab.readme"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "certificate verified" in result.stdout
+    assert "certificate of smtp.court.example verified" in result.stdout

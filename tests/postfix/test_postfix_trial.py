@@ -64,7 +64,7 @@ def test_good_starttls(city):
         "RSET",
     ]
     assert state == "live"
-    assert "certificate verified" in output
+    assert "certificate of localhost verified, 19 days left" in output
 
 
 def test_good_implicit_tls(city):
