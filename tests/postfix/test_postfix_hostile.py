@@ -10,7 +10,7 @@ from lab.city import built
 from lab.instance import free_port
 from lab.nexthop import NextHop
 from pointsman.errors import UsageError
-from pointsman.postfix.lane import Tables, parameters
+from pointsman.postfix.lane import TIMEOUTS, Tables, parameters
 from pointsman.store.checks import checked_password, checked_username
 from pointsman.store.records import Connector
 
@@ -97,6 +97,7 @@ def hostile(city, trap):
         "smtp_nested_header_checks": f"pcre:{folder}/evil.pcre",
         "smtp_body_checks": f"pcre:{folder}/evil.pcre",
         "smtp_quote_rfc821_envelope": "no",
+        **dict.fromkeys(TIMEOUTS, "1s"),
         "tls_append_default_CA": "yes",
         # Not stated by lanes, because they can't reach them: the table names the next hop.
         "relayhost": f"[127.0.0.1]:{trap.port}",

@@ -140,10 +140,10 @@ def test_lane_logs_in_only_with_its_own_login(tls):
     without, with_login = stated(tls, NONE), stated(tls, LOGIN)
     assert without["smtp_sasl_auth_enable"] == "no"
     assert without["smtp_sasl_password_maps"] == ""
-    assert without["smtp_reply_filter"] == ""
+    assert without["smtp_reply_filter"] == TABLES.replies(login=False)
     assert with_login["smtp_sasl_auth_enable"] == "yes"
     assert with_login["smtp_sasl_password_maps"] == f"regexp:{TABLES.folder}/login/a"
-    assert with_login["smtp_reply_filter"] == TABLES.replies
+    assert with_login["smtp_reply_filter"] == TABLES.replies(login=True)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
@@ -152,7 +152,7 @@ def test_lane_shows_its_own_certificate_and_no_other(tls):
     shown = stated(tls, IDENTITY)
     assert shown["smtp_tls_chain_files"] == f"{TABLES.folder}/identity/a.pem"
     assert shown["smtp_sasl_auth_enable"] == "no"
-    assert shown["smtp_reply_filter"] == f"pcre:{TABLES.folder}/relaying.pcre"
+    assert shown["smtp_reply_filter"] == TABLES.replies(login=False)
     for other in (NONE, LOGIN):
         assert stated(tls, other)["smtp_tls_chain_files"] == ""
 

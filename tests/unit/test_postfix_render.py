@@ -391,7 +391,12 @@ def test_body_that_speaks_of_markers_is_left_alone():
         ("550 5.7.60 SMTP; Client does not", "450 4.7.60 SMTP; Client does not"),
         ("554 5.7.3 Authentication unsuccessful", "454 4.7.3 Authentication unsuccessful"),
         ("550 5.7.30 Basic authentication", "450 4.7.30 Basic authentication"),
-        ("550 5.7.1 Relaying denied", None),
+        ("550 5.7.1 <x@h.test>... Relaying denied", "450 4.7.1 <x@h.test>... Relaying denied"),
+        ("554 5.7.1 <x@h.test>: Relay access denied", "454 4.7.1 <x@h.test>: Relay access denied"),
+        ("550 5.7.54 SMTP; Unable to relay", "450 4.7.54 SMTP; Unable to relay"),
+        ("550 relay not permitted", "450 relay not permitted"),
+        ("550 5.7.1 Message rejected as spam", None),
+        ("554 5.7.1 <x@h.test>: Recipient address rejected: Access denied", None),
         ("550 5.1.1 User unknown", None),
         ("550 5.7.509 DMARC", None),
         ("250 2.0.0 Ok", None),
@@ -401,6 +406,26 @@ def test_body_that_speaks_of_markers_is_left_alone():
 def test_word_about_our_login_is_deferred(reply, expected):
     """It is the connector's fault; what concerns the message stays as it is."""
     assert expected == looked_up(rendered().files["replies.pcre"], reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (
+            "554 5.7.1 <x@h.test>: Recipient address rejected: Access denied",
+            "454 4.7.1 <x@h.test>: Recipient address rejected: Access denied",
+        ),
+        (
+            "554 5.7.1 <h.test[192.0.2.1]>: Client host rejected: Access denied",
+            "454 4.7.1 <h.test[192.0.2.1]>: Client host rejected: Access denied",
+        ),
+        ("554 5.7.1 <x@h.test>: Recipient address rejected: gone", None),
+        ("550 5.1.1 <x@h.test>: Recipient address rejected: User unknown", None),
+    ],
+)
+def test_access_denied_to_a_client_without_a_login_is_deferred(reply, expected):
+    """Postfix's submission says it to a connector whose login was forgotten."""
+    assert expected == looked_up(rendered().files["stranger.pcre"], reply)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,22 @@ _TLS = {
     "starttls": ("secure", "no"),
     "tls": ("secure", "yes"),
 }
+# What a lane waits for its server. The next hop is one that the admin chose, not any host of
+# the Internet: RFC 5321's five minutes for a greeting would be five minutes for each spare host,
+# and for each process of the lane. The end of the data keeps its ten (4.5.3.2.6): a message that
+# is given up there may have been taken, and is then sent twice.
+TIMEOUTS = {
+    "smtp_connect_timeout": "30s",
+    "smtp_helo_timeout": "60s",  # the greeting, EHLO, and AUTH
+    "smtp_starttls_timeout": "60s",
+    "smtp_mail_timeout": "120s",
+    "smtp_rcpt_timeout": "120s",
+    "smtp_data_init_timeout": "120s",
+    "smtp_data_xfer_timeout": "180s",
+    "smtp_data_done_timeout": "600s",
+    "smtp_rset_timeout": "20s",
+    "smtp_quit_timeout": "20s",
+}
 _FIELDS = settings(Connector)
 LANE_FOLDERS = (
     "login",
@@ -49,12 +65,12 @@ class Tables:
         """A table of patterns, as a parameter names it."""
         return f"pcre:{self.folder / name}.pcre"
 
-    @property
-    def replies(self) -> str:
-        """What a lane with a login reads into the server's replies."""
-        # unionmap: one of the two answers. pipemap: sqlite alone can answer two lines.
+    def replies(self, *, login: bool) -> str:
+        """What a lane reads into the server's replies."""
+        # unionmap: at most one of them answers. pipemap: sqlite alone can answer two lines.
         insist = f"pipemap:{{{self.pcre('ehlo')},sqlite:{self.folder / 'insist.cf'}}}"
-        return f"unionmap:{{{self.pcre('replies')},{insist}}}"
+        more = f"{self.pcre('esmtp')},{insist}" if login else self.pcre("stranger")
+        return f"unionmap:{{{self.pcre('replies')},{more}}}"
 
     def login(self, connector: str) -> Path:
         """The credentials of one lane."""
@@ -97,6 +113,7 @@ def parameters(connector: Connector, tables: Tables) -> dict[str, str]:
         **_tls(connector, tables),
         **_login(connector, tables),
         **_content(tables),
+        **TIMEOUTS,
         **_stated(connector),
     }
 
@@ -119,10 +136,16 @@ def lmtp_name(name: str) -> str:
 def _to_helper(connector: Connector, tables: Tables) -> dict[str, str]:
     """The same for lmtp(8): in the clear to a socket of ours, where TLS and login begin."""
     plain = parameters(Connector(connector.name, tls="none"), tables)
-    stated = {lmtp_name(name): value for name, value in plain.items() if lmtp_name(name)}
+    # The server's time limits and replies are the helper's business.
+    stated = {
+        lmtp_name(name): value
+        for name, value in plain.items()
+        if lmtp_name(name) and name not in TIMEOUTS
+    }
     # The helper keeps connections, to the provider; each of ours is one message's.
     return {
         **stated,
+        "lmtp_reply_filter": "",
         "lmtp_connection_cache_on_demand": "no",
         "lmtp_connection_cache_destinations": "",
     }
@@ -225,21 +248,9 @@ def _login(connector: Connector, tables: Tables) -> dict[str, str]:
         "smtp_sasl_auth_cache_name": "",
         "smtp_sender_dependent_authentication": "no",
         "smtp_send_dummy_mail_auth": "no",
-        "smtp_reply_filter": _reply_filter(connector, tables),
+        "smtp_reply_filter": tables.replies(login=login),
         "smtp_delivery_status_filter": tables.pcre("statuses"),
     }
-
-
-def _reply_filter(connector: Connector, tables: Tables) -> str:
-    """What the server says about our login.
-
-    With a password, also whether it offers AUTH; with a certificate, whether it relays for us.
-    """
-    if connector.auth == "password":
-        return tables.replies
-    if connector.auth == "certificate":
-        return tables.pcre("relaying")
-    return ""
 
 
 def _content(tables: Tables) -> dict[str, str]:

@@ -25,21 +25,26 @@ query = SELECT CASE
     ELSE substr('%s', 6) || char(10) || substr('%s', 6, 4) || 'SIZE 1'
     END
 """
-# What the server says of our login is the connector's fault, not the message's: 530,
-# 534, 535 and 538 are about AUTH (RFC 4954), as are these codes of Microsoft's. A
-# server that does not know EHLO would get mail by HELO, so without a login.
-LOGIN = r"""/^5(3[0458])([ -])5(\.\d+\.\d+.*)/ 4$1${2}4$3
-/^5(3[0458])([ -].*)/ 4$1$2
-/^5(5\d)([ -])5(\.7\.(3|8|9|14|30|57|60|64|139|50[123]|70[58]|750)\b.*)/ 4$1${2}4$3
-/^5(5\d)([ -])5(\.1\.8 .*|\.2\.252\b.*|\.4\.5 .*)/ 4$1${2}4$3
-"""
-REPLIES = rf"""/^250([ -])SIZE( .*)?$/ 250${{1}}X-SIZE$2
+# A server that does not know EHLO would get mail by HELO, so without a login.
+ESMTP = r"""/^250([ -])SIZE( .*)?$/ 250${1}X-SIZE$2
 /^50[02][ -](.*)$/ 421 4.7.0 $1
-{LOGIN}"""
-# A server that knows us by certificate relays for nobody whose it does not know (yet).
-_NO_RELAY = r"relay(ing)? (access )?denied|unable to relay"
-RELAYING = rf"""/^5(5\d)([ -])5(\.7\.\d+ .*({_NO_RELAY}).*)/ 4$1${{2}}4$3
-{REPLIES}"""
+"""
+# What the server says of our login is the connector's fault, not the message's: 530,
+# 534, 535 and 538 are about AUTH and TLS (RFC 4954, RFC 3207), as are these codes of
+# Microsoft's; and what servers of several makers say to hosts for which they do not relay,
+# for instance because they do not know our certificate (yet).
+_RELAY = r"relay(ing)? (access )?(denied|not permitted)|unable to relay"
+LOGIN = rf"""/^5(3[0458])([ -])5(\.\d+\.\d+.*)/ 4$1${{2}}4$3
+/^5(3[0458])([ -].*)/ 4$1$2
+/^5(5\d)([ -])5(\.7\.(3|8|9|14|30|54|57|60|64|139|50[123]|70[58]|750)\b.*)/ 4$1${{2}}4$3
+/^5(5\d)([ -])5(\.1\.8 .*|\.2\.252\b.*|\.4\.5 .*)/ 4$1${{2}}4$3
+/^5(5\d)([ -])5(\.\d+\.\d+ .*({_RELAY}).*)/ 4$1${{2}}4$3
+/^5(5\d[ -].*({_RELAY}).*)/ 4$1
+"""
+# Postfix's submission service says this, of client host or recipient address, to everybody
+# without a login. To a lane that has logged in it means the recipient.
+STRANGER = r"""/^5(54 )5(\.7\.1 <.*>: [CR][a-z ]+ rejected: Access denied)$/ 4${1}4$2
+"""
 # The same by the words of a whole reply, where the code says less: Google's relay, SES,
 # Microsoft's submission. And what smtp(8) would bounce: a host that does not resolve,
 # that leads back here, and the limit above.
@@ -64,7 +69,8 @@ def files(folder: Path) -> dict[str, str]:
         "ehlo.pcre": EHLO,
         "insist.cf": _INSIST.format(empty=folder / "empty.db"),
         "empty.db": "",
-        "replies.pcre": REPLIES,
-        "relaying.pcre": RELAYING,
+        "esmtp.pcre": ESMTP,
+        "replies.pcre": LOGIN,
+        "stranger.pcre": STRANGER,
         "statuses.pcre": STATUSES,
     }
