@@ -45,15 +45,19 @@ class Authority:
         """Write a server's key and certificate for a host name into one file."""
         key, certificate = self._sign(name, days)
         path = self.folder / f"{name}-{days}.pem"
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        path.write_bytes(_secret(key) + certificate.public_bytes(serialization.Encoding.PEM))
         return path
+
+    def self_signed(self, name: str) -> tuple[Path, Path]:
+        """Write a server's key and certificate that no CA knows; and the certificate alone."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        builder = _builder(_name(name), _name(name), key, days=20).add_extension(names, False)
+        public = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        path, alone = self.folder / f"self-{name}.pem", self.folder / f"self-{name}.crt"
+        path.write_bytes(_secret(key) + public)
+        alone.write_bytes(public)
+        return path, alone
 
     def client(self, name: str, password: str, days: int = 20, *, chain: bool = True) -> Path:
         """Write a client's key and certificate, PKCS#12, with this CA's as a provider would."""
@@ -76,6 +80,14 @@ class Authority:
         builder = _builder(_name(name), self.certificate.subject, key, days)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         return key, builder.sign(self.key, hashes.SHA256())
+
+
+def _secret(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _builder(
