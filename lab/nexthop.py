@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
@@ -75,6 +75,7 @@ class NextHop:
 
     name: str
     logins: Mapping[str, str] = field(default_factory=dict)
+    retiring: Sequence[str] = ()  # passwords that still count
     certificate: Path | None = None
     client_ca: Path | None = None  # demands a client certificate from it
     implicit_tls: bool = False
@@ -164,7 +165,7 @@ class NextHop:
         login = data.login.decode("utf-8", "surrogateescape")
         password = data.password.decode("utf-8", "surrogateescape")
         self.attempts.append((login, password))
-        if self.any_login or self.logins.get(login) == password:
+        if self.any_login or password in (self.logins.get(login), *self.retiring):
             return AuthResult(success=True, auth_data=data)
         return AuthResult(success=False, handled=False)
 
