@@ -80,6 +80,39 @@ def scripted(city):
         server.stop()
 
 
+def early(when):
+    """A server that offers AUTH before TLS, after it, or both; STARTTLS in any case."""
+    encrypted = []
+
+    def answer(command):
+        verb = command.split(" ")[0].upper()
+        if verb == "STARTTLS":
+            encrypted.append(True)
+            return "220 go ahead"
+        if verb == "EHLO":
+            offered = when in ("both", "after" if encrypted else "before")
+            lines = ["250-mx.odd.lab", *(["250-AUTH PLAIN"] if offered else [])]
+            return "\n".join([*lines, "250 8BITMIME" if encrypted else "250 STARTTLS"])
+        return polite("")(command)
+
+    return answer
+
+
+@pytest.mark.parametrize(("when", "sent"), [("before", False), ("after", True), ("both", True)])
+def test_auth_counts_only_after_tls(city, when, sent):
+    """What was offered in the clear says nothing; the password never goes there."""
+    server = Scripted(city.authority.issue("localhost"), early(when), tls="starttls")
+    try:
+        ended = outcome(city, send(city, f"early-{when}", server.port, "starttls"))
+        assert ("status=sent" in ended) == sent
+        assert ("no mail without a login: no AUTH offered" in ended) != sent
+        verbs = [command.split()[0].upper() for command in server.commands]
+        assert verbs[:3] == ["EHLO", "STARTTLS", "EHLO"]
+        assert ("AUTH" in verbs) == ("MAIL" in verbs) == sent
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("name", OFFERS)
 def test_auth_is_found_wherever_it_stands(city, scripted, name):
     """Before or after SIZE, first or last, in the old spelling: the login is used."""
