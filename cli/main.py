@@ -6,6 +6,7 @@ So `pointsman run milter` has no database library in its process.
 import os
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ COMMANDS = {
     "status": "status",
     "usage": "usage",
     "history": "history",
+    "import": "importing",
     "run": "run",
 }
 
@@ -48,7 +50,8 @@ class Commands(click.Group):
         """Import it."""
         if name not in COMMANDS:
             return None
-        command = getattr(import_module(f"pointsman.cli.{COMMANDS[name]}"), name)
+        module = import_module(f"pointsman.cli.{COMMANDS[name]}")
+        command = getattr(module, f"{name}_" if iskeyword(name) else name)
         return command if isinstance(command, click.Command) else None
 
     def invoke(self, ctx: click.Context) -> Any:
