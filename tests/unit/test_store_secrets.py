@@ -5,7 +5,7 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pointsman.store.secrets import KeyFileError, Secrets, create_key_file
+from pointsman.store.secrets import CREDENTIAL, KeyFileError, Secrets, create_key_file
 
 
 @pytest.fixture
@@ -94,3 +94,35 @@ def test_missing_key_file_is_a_sentence(tmp_path):
     """As is a folder in its place."""
     assert why(Secrets(tmp_path / "gone").seal, "x").endswith("No such file or directory")
     assert why(Secrets(tmp_path).seal, "x").endswith("Is a directory")
+
+
+@pytest.fixture
+def credential(tmp_path, monkeypatch):
+    """Where systemd hands over a key, as the service sees it."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    return tmp_path / CREDENTIAL
+
+
+def test_key_that_systemd_hands_over_is_enough(path, credential):
+    """The file may be away; an ACL makes the credential look open to its group."""
+    sealed = Secrets(path).seal("x")
+    path.rename(credential)
+    credential.chmod(0o440)
+    assert Secrets(path).unseal(sealed) == "x"
+
+
+def test_newer_key_in_the_file_counts_as_well(path, credential):
+    """A daemon that was started before the rotation opens what was sealed since."""
+    old, new = path.read_text(), Fernet.generate_key().decode()
+    credential.write_text(old)
+    path.write_text(f"{new}\n{old}")
+    sealed = Secrets(path).seal("x")
+    assert Fernet(new).decrypt(sealed) == b"x"
+    assert Secrets(path).unseal(sealed) == "x"
+
+
+def test_foreign_credentials_are_left_alone(path, tmp_path, monkeypatch):
+    """A shell within another service has that one's credentials."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "secret.key").write_text("not ours")
+    assert Secrets(path).unseal(Secrets(path).seal("x")) == "x"

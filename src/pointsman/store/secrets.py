@@ -8,6 +8,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from pointsman.errors import PointsmanError
 
+CREDENTIAL = "pointsman.key"
+
 
 class KeyFileError(PointsmanError):
     """The key file is missing, readable by others, or not a key."""
@@ -34,6 +36,24 @@ class Secrets:
             ) from None
 
     def _keys(self) -> MultiFernet:
+        """The file's keys, and those that systemd handed over when this daemon started.
+
+        Both, because the file may have a newer key by now, or not be there at all where the
+        credential is an encrypted one.
+        """
+        handed = _handed_over()
+        try:
+            lines = self._lines()
+        except KeyFileError:
+            if not handed:
+                raise
+            lines = []
+        try:
+            return MultiFernet([Fernet(line) for line in [*lines, *handed]])
+        except ValueError:
+            raise KeyFileError(f"key file {self.path} holds no Fernet key") from None
+
+    def _lines(self) -> list[str]:
         try:
             with self.path.open() as file:
                 mode = os.fstat(file.fileno()).st_mode
@@ -43,10 +63,18 @@ class Secrets:
             raise KeyFileError(f"key file {self.path}: {why}") from None
         if mode & 0o077:
             raise KeyFileError(f"key file {self.path} is open to others: chmod 600 {self.path}")
-        try:
-            return MultiFernet([Fernet(line) for line in lines])
-        except ValueError:
-            raise KeyFileError(f"key file {self.path} holds no Fernet key") from None
+        return lines
+
+
+def _handed_over() -> list[str]:
+    """The keys of a service's credential (LoadCredential=, systemd.exec(5)), if there is one."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        return []
+    try:
+        return (Path(folder) / CREDENTIAL).read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def create_key_file(path: Path) -> None:
