@@ -3,10 +3,12 @@
 import os
 import signal
 import stat
+import threading
+from pathlib import Path
 
 import Milter
 
-from pointsman import logs
+from pointsman import logs, notify_socket
 from pointsman.config import Config
 from pointsman.current import Current
 from pointsman.errors import PointsmanError
@@ -15,6 +17,7 @@ from pointsman.milter.session import Session
 from pointsman.postfix.probe import milter_answers
 
 TIMEOUT = 600  # seconds of silence from Postfix
+PAUSE = 0.05  # seconds between looks whether libmilter serves already
 
 
 def serve(config: Config) -> None:
@@ -32,6 +35,9 @@ def serve(config: Config) -> None:
     # libmilter waits for these on a thread of its own; no other may get them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGINT})
     current.watch()
+    daemon = notify_socket.service()
+    if daemon.address:
+        threading.Thread(target=_tell, args=(daemon, path), daemon=True).start()
     Session.current = current
     Session.policy = Policy(str(config.policy_socket), config.policy.on_failure)
     Milter.factory = Session
@@ -43,3 +49,19 @@ def serve(config: Config) -> None:
         Milter.runmilter("pointsman", config.milter.socket, TIMEOUT)
     except Milter.error as error:
         raise PointsmanError(f"can't serve {config.milter.socket}: {error}") from None
+    daemon.stopping()
+
+
+def _tell(daemon: notify_socket.Service, path: Path) -> None:
+    """Ask as Postfix does, so that what systemd hears is what mail meets.
+
+    The answer takes libmilter's threads and Python's: if either hangs, there is none.
+    """
+    pause = threading.Event()
+    while not milter_answers(path):
+        pause.wait(PAUSE)
+    daemon.ready()
+    while daemon.patience:
+        if milter_answers(path):
+            daemon.alive()
+        pause.wait(daemon.patience / 6)

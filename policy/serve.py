@@ -8,7 +8,7 @@ import stat
 from functools import partial
 from pathlib import Path
 
-from pointsman import logs
+from pointsman import logs, notify_socket
 from pointsman.config import Config
 from pointsman.current import Current
 from pointsman.errors import PointsmanError
@@ -84,11 +84,15 @@ async def _serve(config: Config, store: Store, counters: Counters) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     logs.started(f"policy at {config.policy.socket}")
-    chores = asyncio.create_task(_chores(desk))
+    daemon = notify_socket.service()
+    daemon.ready()
+    chores = [asyncio.create_task(task) for task in (_chores(desk), notify_socket.beat(daemon))]
     await stop.wait()
+    daemon.stopping()
     server.close()
     own.close()
-    chores.cancel()
+    for chore in chores:
+        chore.cancel()
     for peer in list(desk.peers):
         peer.close()
     await _report(desk, store)

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pointsman import findings, logs
+from pointsman import findings, logs, notify_socket
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
@@ -43,11 +43,15 @@ class Agent:
         logs.start("agent", self._config.log)
         with locked(self._config.agent_lock, wait=False):
             logs.started("agent")
-            Release(self._config, self.stop).start()
-            Renewal(self._config, self._store, self.stop).start()
-            Watch(self._config, self.stop).start()
+            daemon = notify_socket.service("apply", "release", "renewal", "watch")
+            Release(self._config, self.stop, daemon.alive).start()
+            Renewal(self._config, self._store, self.stop, daemon.alive).start()
+            Watch(self._config, self.stop, daemon.alive).start()
+            daemon.ready()
             while not self.stop.wait(RETRY if self._trouble else POLL):
                 self.step()
+                daemon.alive("apply")
+            daemon.stopping()
 
     def step(self) -> None:
         """Look once, and apply if there is something new."""

@@ -7,7 +7,7 @@ Whatever was not confirmed when one of us died is offered again.
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pointsman import logs
@@ -36,10 +36,11 @@ Due = dict[str, Any]
 class Release(threading.Thread):
     """Runs beside the agent, so that a long apply does not keep mail waiting."""
 
-    def __init__(self, config: Config, stop: threading.Event) -> None:
+    def __init__(self, config: Config, stop: threading.Event, alive: Callable[[str], None]) -> None:
         super().__init__(name="release", daemon=True)
         self._config = config
         self._stop_event = stop
+        self._alive = alive
         self._instance = Instance(config.postfix.config_directory)
         self._current = Current(config.snapshot, quiet=True)
         self._control: Control | None = None
@@ -55,6 +56,7 @@ class Release(threading.Thread):
                 self._recovered()
             except (PointsmanError, OSError, ValueError, KeyError) as error:
                 self._troubled(error)
+            self._alive(self.name)
 
     def step(self) -> None:
         """Look at the queue now and then; let go what is due."""

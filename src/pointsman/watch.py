@@ -9,7 +9,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -38,10 +38,11 @@ MAIL_LOG = Path("/var/log/mail.log")  # where syslog writes, if Postfix does not
 class Watch(threading.Thread):
     """Runs beside the agent: a server that hangs must not keep a change waiting."""
 
-    def __init__(self, config: Config, stop: threading.Event) -> None:
+    def __init__(self, config: Config, stop: threading.Event, alive: Callable[[str], None]) -> None:
         super().__init__(name="watch", daemon=True)
         self._config = config
         self._stop_event = stop
+        self._alive = alive
         self._store = Store(config)
         self._instance = Instance(config.postfix.config_directory)
         self._current = Current(config.snapshot, quiet=True)
@@ -61,6 +62,7 @@ class Watch(threading.Thread):
             except (PointsmanError, OSError, ValueError) as error:
                 logs.agent_trouble(error)
                 self._stop_event.wait(5.0)
+            self._alive(self.name)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def step(self, now: float) -> None:

@@ -6,7 +6,7 @@ A token that the provider does not renew is an alarm while mail still goes with 
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,11 +44,14 @@ class _State:
 class Renewal(threading.Thread):
     """Runs beside the agent, so that a provider that hangs keeps no apply waiting."""
 
-    def __init__(self, config: Config, store: Store, stop: threading.Event) -> None:
+    def __init__(
+        self, config: Config, store: Store, stop: threading.Event, alive: Callable[[str], None]
+    ) -> None:
         super().__init__(name="renewal", daemon=True)
         self._config = config
         self._store = store
         self._stop_event = stop
+        self._alive = alive
         self._states: dict[str, _State] = {}
         self._handed: dict[str, str] = {}
         self._revision = -1
@@ -64,6 +67,7 @@ class Renewal(threading.Thread):
                     self._trouble = ""
                 except (PointsmanError, OSError) as error:
                     self._troubled(error)
+                self._alive(self.name)
 
     def _step(self, pool: ThreadPoolExecutor) -> None:
         revision = self._store.revision()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from pointsman import logs
+from pointsman import logs, notify_socket
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
@@ -61,6 +61,9 @@ class Helper:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await self._look()
         logs.started("submit")
+        daemon = notify_socket.service()
+        daemon.ready()
+        beat = asyncio.create_task(notify_socket.beat(daemon))
         looks = 0
         while not stop.is_set():
             with suppress(TimeoutError):
@@ -69,6 +72,8 @@ class Helper:
             await self._look()
             if looks % PRUNE == 0:
                 await self._pool.prune()
+        daemon.stopping()
+        beat.cancel()
         for name in list(self._doors):
             self._shut(name)
         if self._sessions:
