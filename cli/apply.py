@@ -24,6 +24,7 @@ def apply(ctx: Context, *, dry_run: bool, rotate_token: bool) -> None:
         click.echo(f"-- {show.counted(len(plan.describe()), 'change')}, none made")
         return
     if rotate_token:
+        ctx.start_log()
         with editing(ctx.store) as edit:
             setup.rotate_token(edit, ctx.store.secrets)
     report = applier.apply()

@@ -16,9 +16,10 @@ from pointsman.cli.values import values_of
 from pointsman.errors import PointsmanError, UsageError
 from pointsman.rates.rate import UNLIMITED
 from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
-from pointsman.store.book import Book, StaleError, read
+from pointsman.store.book import Book, read
 from pointsman.store.checks import checked_mailbox, checked_name
 from pointsman.store.combinations import check_connector
+from pointsman.store.history import StaleError
 from pointsman.store.presets import PRESETS
 from pointsman.store.records import Connector
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -33,12 +34,31 @@ class Context:
 
         return Store(self.config)
 
+    def start_log(self) -> None:
+        """Send what changes to the log; one that can't be written stops no change.
+
+        A file that is not there yet is for the daemons to make: it must be theirs.
+        """
+        from pointsman import logs  # noqa: PLC0415 - nothing of it in `--help`
+
+        where = self.config.log
+        if where not in ("syslog", "stderr") and not Path(where).exists():
+            return
+        try:
+            logs.start("cli", where)
+        except OSError as error:
+            click.echo(f"Warning: the log {where}: {error.strerror}", err=True)
+
     @contextmanager
-    def edit(self, if_revision: int | None) -> Iterator["Edit"]:
-        """Change the database, and say whether the change is on its way to Postfix."""
+    def edit(self, if_revision: int | None, note: str = "") -> Iterator["Edit"]:
+        """Change the database, and say whether the change is on its way to Postfix.
+
+        History shows `note` with each change.
+        """
         from pointsman.store.book import editing  # noqa: PLC0415
 
-        with editing(self.store, if_revision) as edit:
+        self.start_log()
+        with editing(self.store, if_revision, note) as edit:
             yield edit
         if edit.revision == edit.book.revision:
             click.echo("nothing to change")

@@ -7,8 +7,8 @@ import click
 
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
-from pointsman.store import book
 from pointsman.store.fields import settings
+from pointsman.store.history import newest
 from pointsman.store.records import Change, Connector
 
 _HIDDEN = {n for n, (field, _) in settings(Connector).items() if field.secret or field.file}
@@ -27,7 +27,7 @@ _HIDDEN = {n for n, (field, _) in settings(Connector).items() if field.secret or
 @pass_context
 def history(ctx: Context, limit: int, *, as_json: bool) -> None:
     """Show the newest changes: who, when, old and new."""
-    changes = book.history(ctx.store, limit)
+    changes = newest(ctx.store, limit)
     if as_json:
         show.json_lines(
             {**asdict(c), "old": _masked(c.old), "new": _masked(c.new)} for c in changes

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pointsman.errors import PointsmanError
+from pointsman.strict import YamlError, parsed
 
 DEFAULT_PATH = Path("/etc/pointsman/pointsman.yaml")
 MAX_SIZE = 64 * 1024
@@ -167,32 +166,10 @@ def load(path: Path) -> Config:
     if len(raw) > MAX_SIZE:
         raise ConfigError(f"{path} is larger than {MAX_SIZE // 1024} KiB")
     try:
-        data = yaml.load(raw, Loader=_StrictLoader)  # noqa: S506 - derived from SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path} is not valid YAML: {error.problem}{where}") from None
-    except yaml.reader.ReaderError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error.reason}") from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        data = parsed(raw)
+    except YamlError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
     return _checked(_record(Config, {} if data is None else data, f"{path}: ", {"path": path}))
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses what YAML allows and nobody means: duplicate keys, aliases (bombs)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("aliases are not allowed")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        names = [self.construct_object(name, deep=True) for name, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"key {name!r} is there twice")
-        return super().construct_mapping(node, deep)
 
 
 def _record(kind: type, data: Any, where: str, extra: Mapping[str, Any]) -> Any:

@@ -104,6 +104,19 @@ def applied(revision: int, changes: int, moved: int) -> None:
     _write(INFO, f"applied revision={revision}, changes={changes}, moved={moved}")
 
 
+def changed(
+    revision: int, who: str, host: str, what: str, name: str, fields: Iterable[str], more: int = 0
+) -> None:
+    """Log a change of the database: who did what, and to which fields; no values.
+
+    `more` says how many others like it there are.
+    """
+    pairs = {"revision": str(revision), "who": plain(who), "host": plain(host)}
+    pairs |= {"what": plain(what), "name": plain(name), "fields": " ".join(fields)}
+    pairs["more"] = str(more) if more else ""
+    _write(INFO, f"change {_joined(pairs)}")
+
+
 def agent_trouble(error: Exception) -> None:
     """Log what keeps the agent from its work; mail goes on as last applied."""
     _write(ERROR, f"agent: {plain(str(error), 1000)}")

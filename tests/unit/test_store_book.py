@@ -4,14 +4,17 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pointsman.store import book as books
-from pointsman.store.book import NotFoundError, StaleError, editing, history, read, who
+from pointsman.store.book import NotFoundError, editing, read, who
 from pointsman.store.database import StoreError
+from pointsman.store.history import StaleError
+from pointsman.store.history import newest as history
 from pointsman.store.records import Agency, Connector, Sender
 
 COURT = Agency("court", ("court-app",), ("192.0.2.0/24",), description="n\u00f6te")
@@ -20,8 +23,9 @@ CLERK = Sender("clerk@a.test", "court", "smtp")
 
 
 @pytest.fixture
-def filled(store):
-    """A database with one of each, at revision 1."""
+def filled(store, monkeypatch):
+    """A database with one of each, at revision 1, by anna."""
+    monkeypatch.setenv("SUDO_USER", "anna")
     with editing(store) as edit:
         edit.add(COURT, SMTP, CLERK)
         edit.reserve_carriers([("court", "smtp")])
@@ -104,7 +108,11 @@ def test_stale_edit_is_refused(filled):
     before = dumped(filled)
     with pytest.raises(StaleError) as caught, editing(filled, if_revision=0) as edit:
         edit.remove(CLERK)
-    assert str(caught.value).startswith("the database is at revision 1, not 0: look again")
+    assert str(caught.value) == (
+        "the database is at revision 1, not 0: look again with `pointsman history`, then repeat; "
+        "since then: agency add court by anna (revision 1), connector add smtp by anna "
+        "(revision 1), sender add clerk@a.test by anna (revision 1)"
+    )
     assert dumped(filled) == before
     with editing(filled, if_revision=1) as edit:
         edit.remove(CLERK)
@@ -173,15 +181,47 @@ def test_history_is_newest_first_and_limited(filled):
 
 
 @pytest.mark.parametrize(
-    ("sudo", "expected"), [("admin", "admin"), ("", "runner"), (None, "runner")]
+    ("sudo", "login", "expected"),
+    [
+        ("admin", "bob", "admin"),
+        ("", "bob", "bob"),  # `sudo su -` forgets SUDO_USER
+        ("root", "bob", "bob"),  # root called sudo
+        (None, "", "runner"),
+        ("root", "", "runner"),
+    ],
 )
-def test_the_person_behind_sudo_is_named(monkeypatch, sudo, expected):
-    """Else the account itself."""
+def test_the_person_behind_root_is_named(monkeypatch, tmp_path, sudo, login, expected):
+    """By sudo, else by the login that the kernel remembers, else the account itself."""
     monkeypatch.delenv("SUDO_USER", raising=False)
     if sudo is not None:
         monkeypatch.setenv("SUDO_USER", sudo)
+    accounts = {1000: SimpleNamespace(pw_name="bob")}
+    monkeypatch.setattr(books.pwd, "getpwuid", accounts.__getitem__)
+    monkeypatch.setattr(books, "LOGIN_UID", tmp_path / "loginuid")
+    (tmp_path / "loginuid").write_text("1000" if login else "4294967295")
+    monkeypatch.setattr(books.os, "geteuid", lambda: 0)
     monkeypatch.setattr(books.getpass, "getuser", lambda: "runner")
     assert who() == expected
+
+
+def test_login_counts_for_root_alone(monkeypatch, tmp_path):
+    """Who is not root is who they are."""
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    monkeypatch.setattr(books, "LOGIN_UID", tmp_path / "missing")
+    monkeypatch.setattr(books.os, "geteuid", lambda: 1001)
+    monkeypatch.setattr(books.getpass, "getuser", lambda: "runner")
+    assert who() == "runner"
+
+
+@pytest.mark.parametrize("content", ["", "-1", "x", "99999999999999999999", "4294967295"])
+def test_unknown_login_is_no_error(monkeypatch, tmp_path, content):
+    """A service or a container has none."""
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    monkeypatch.setattr(books, "LOGIN_UID", tmp_path / "loginuid")
+    (tmp_path / "loginuid").write_text(content)
+    monkeypatch.setattr(books.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(books.getpass, "getuser", lambda: "runner")
+    assert who() == "runner"
 
 
 def test_history_holds_secrets_as_they_stand_in_the_records(filled):

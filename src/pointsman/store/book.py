@@ -6,38 +6,37 @@ one, and leaves a change row for each record it touched.
 
 import getpass
 import os
+import pwd
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from pointsman.errors import PointsmanError
 from pointsman.routing.snapshot import POSTFIX
-from pointsman.store import tables
+from pointsman.store import history, tables
 from pointsman.store.database import Store
 from pointsman.store.records import Agency, Change, Connector, Diversion, Pause, Sender
 
 _T = TypeVar("_T")
 Record = Agency | Connector | Sender | Pause | Diversion
-_NOUNS: dict[type, str] = {
+NOUNS: dict[type, str] = {
     Agency: "agency",
     Connector: "connector",
     Sender: "sender",
     Pause: "pause",
     Diversion: "diversion",
 }
+LOGIN_UID = Path("/proc/self/loginuid")  # proc(5)
 
 
 class NotFoundError(PointsmanError):
     """A name that the database does not know."""
-
-
-class StaleError(PointsmanError):
-    """Someone changed the database since it was looked at."""
 
 
 @dataclass(frozen=True)
@@ -139,39 +138,45 @@ def record_of(kind: type[_T], row: Row[Any]) -> _T:
 class Edit:
     """One revision in the making; what it does is kept when the block ends well."""
 
-    def __init__(self, connection: Connection, book: Book) -> None:
+    def __init__(self, connection: Connection, book: Book, note: str = "") -> None:
         self.book = book
         self.revision = book.revision + 1
+        self.changes: list[Change] = []
+        self._who = who()
         self._connection = connection
-        self._changes: list[dict[str, Any]] = []
+        self._note = f" ({note})" if note else ""  # stands in the history with each action
 
     def add(self, *records: Record) -> None:
         """Insert records; one with the same name must not exist."""
         for kind, group in _by_kind(records):
             self._connection.execute(insert(tables.TABLES[kind]), [asdict(r) for r in group])
-            self._changes += [self._change("add", record, None, record) for record in group]
+            self.changes += [self._change("add", record, None, record) for record in group]
 
     def change(self, old: Record, new: Record, action: str = "set") -> None:
         """Replace a record's values."""
         table, key = tables.TABLES[type(new)], tables.KEYS[type(new)]
         values = asdict(new)
         self._connection.execute(update(table).where(table.c[key] == values[key]).values(**values))
-        self._changes.append(self._change(action, new, old, new))
+        self.changes.append(self._change(action, new, old, new))
 
     def remove(self, *records: Record) -> None:
         """Delete records."""
         for record in records:
             table, key = tables.TABLES[type(record)], tables.KEYS[type(record)]
             self._connection.execute(delete(table).where(table.c[key] == asdict(record)[key]))
-            self._changes.append(self._change("remove", record, record, None))
+            self.changes.append(self._change("remove", record, record, None))
 
     def put_setting(self, name: str, value: Any, *, shown: Any = None) -> None:
-        """Set one of the values that belong to no record; history shows `shown`."""
+        """Set one of the values that belong to no record, or take it away by None.
+
+        History shows `shown`, if it is given.
+        """
         table = tables.setting
         old = self.book.settings.get(name)
         self._connection.execute(delete(table).where(table.c.name == name))
-        self._connection.execute(insert(table).values(name=name, value=value))
-        self._changes.append(
+        if value is not None:
+            self._connection.execute(insert(table).values(name=name, value=value))
+        self.changes.append(
             self._row(f"setting {name}", "", {name: old}, {name: value if shown is None else shown})
         )
 
@@ -184,35 +189,33 @@ class Edit:
 
     def _change(
         self, action: str, record: Record, old: Record | None, new: Record | None
-    ) -> dict[str, Any]:
+    ) -> Change:
         name = asdict(record)[tables.KEYS[type(record)]]
-        noun = _NOUNS[type(record)]
+        noun = NOUNS[type(record)]
         return self._row(
             f"{noun} {action}", name, asdict(old) if old else None, asdict(new) if new else None
         )
 
     def _row(
         self, action: str, name: str, old: dict[str, Any] | None, new: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        return asdict(
-            Change(
-                revision=self.revision,
-                at=datetime.now(UTC).isoformat(timespec="seconds"),
-                who=who(),
-                host=socket.gethostname(),
-                action=action,
-                name=name,
-                old=old,
-                new=new,
-            )
+    ) -> Change:
+        return Change(
+            revision=self.revision,
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            who=self._who,
+            host=socket.gethostname(),
+            action=f"{action}{self._note}",
+            name=name,
+            old=old,
+            new=new,
         )
 
     def finish(self) -> None:
         """Write the history and raise the revision; an edit without effect leaves none."""
-        if not self._changes:
+        if not self.changes:
             self.revision = self.book.revision
             return
-        self._connection.execute(insert(tables.change), self._changes)
+        self._connection.execute(insert(tables.change), [asdict(c) for c in self.changes])
         self._connection.execute(update(tables.revision).values(number=self.revision))
 
 
@@ -224,29 +227,29 @@ def _by_kind(records: Iterable[Record]) -> Iterator[tuple[type, list[Record]]]:
 
 
 @contextmanager
-def editing(store: Store, if_revision: int | None = None) -> Iterator[Edit]:
+def editing(store: Store, if_revision: int | None = None, note: str = "") -> Iterator[Edit]:
     """Open an edit; with `if_revision`, only if the database is still at that one."""
     with store.writing() as connection:
         # PostgreSQL has no BEGIN IMMEDIATE: this row is the lock that all edits share.
         connection.execute(select(tables.revision.c.number).with_for_update())
-        edit = Edit(connection, read_book(connection))
-        if if_revision is not None and if_revision != edit.book.revision:
-            raise StaleError(
-                f"the database is at revision {edit.book.revision}, not {if_revision}: look again "
-                "with `pointsman history`, then repeat"
-            )
+        edit = Edit(connection, read_book(connection), note)
+        history.refuse_stale(connection, edit.book.revision, if_revision)
         yield edit
         edit.finish()
+    history.log(edit.changes)
 
 
 def who() -> str:
-    """The person behind the change, through sudo if need be."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
+    """The person behind the change, through sudo and su if need be."""
+    sudo = os.environ.get("SUDO_USER", "")
+    if sudo not in ("", "root"):
+        return sudo
+    return (_login() if os.geteuid() == 0 else "") or getpass.getuser()
 
 
-def history(store: Store, limit: int) -> list[Change]:
-    """The newest changes, newest first."""
-    table = tables.change
-    with store.reading() as connection:
-        rows = connection.execute(select(table).order_by(table.c.id.desc()).limit(limit)).mappings()
-        return [Change(**{k: v for k, v in row.items() if k != "id"}) for row in rows]
+def _login() -> str:
+    """The account that root's session began with, as the kernel keeps it; '' if it knows none."""
+    try:
+        return pwd.getpwuid(int(LOGIN_UID.read_text())).pw_name
+    except (OSError, ValueError, KeyError, OverflowError):
+        return ""
