@@ -1,13 +1,16 @@
-"""The unit ring: no Postfix, no network, milliseconds a test."""
+"""The unit ring: no Postfix, no network, milliseconds a test; one PostgreSQL for the store's."""
 
 import shutil
 from ipaddress import ip_network
+from itertools import count
 from types import SimpleNamespace
 
 import Milter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lab.city import new_folder
+from lab.postgres import Postgres
 from pointsman import logs
 from pointsman.config import Config
 from pointsman.milter.session import Session
@@ -15,6 +18,8 @@ from pointsman.routing.snapshot import Agency, Lane, Link, Snapshot, Surrounding
 from pointsman.store.database import Store
 from pointsman.store.secrets import create_key_file
 from tests.unit.smtp_session import Connection, Policy
+
+NUMBERS = count(1)  # of databases
 
 # The machine may be busy: a slow example is no failure.
 settings.register_profile(
@@ -76,13 +81,49 @@ def empty_database(tmp_path_factory):
     return folder / "pm.db"
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL of our own, with a database as `pointsman setup` leaves it."""
+    folder = new_folder()
+    server = Postgres(folder / "postgres").create()
+    url = server.create_database("set_up")
+    Store(Config(database=url)).create()
+    yield server
+    server.kill()
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
-def config(tmp_path, empty_database):
-    """A configuration of its own, with a key file and a fresh database."""
+def sqlite_database(tmp_path, empty_database):
+    """The URL of a fresh database in a file of its own."""
     shutil.copy(empty_database, tmp_path / "pm.db")
+    return f"sqlite:///{tmp_path}/pm.db"
+
+
+@pytest.fixture
+def postgresql_database(postgres):
+    """The URL of a fresh database on a server."""
+    return postgres.create_database(f"pm{next(NUMBERS)}", "set_up")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_database(request):
+    """A fresh database of each kind, one after the other."""
+    return request.getfixturevalue(f"{request.param}_database")
+
+
+@pytest.fixture
+def database(sqlite_database):
+    """Most tests need no more than a file; the store's own name `either_database` instead."""
+    return sqlite_database
+
+
+@pytest.fixture
+def config(tmp_path, database):
+    """A configuration of its own, with a key file and a fresh database."""
     create_key_file(tmp_path / "secret.key")
     return Config(
-        database=f"sqlite:///{tmp_path}/pm.db",
+        database=database,
         secret_key_file=tmp_path / "secret.key",
         state_directory=tmp_path,
         user="nobody",

@@ -3,8 +3,9 @@
 import time
 from dataclasses import replace
 
+import pytest
 from alembic import command
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from pointsman.rates.rate import UNLIMITED
 from pointsman.store import usage
@@ -13,6 +14,12 @@ from pointsman.store.database import Store
 from pointsman.store.migrate import alembic_config
 
 NOW = int(time.time()) // usage.SLICE * usage.SLICE  # old counts are dropped
+
+
+@pytest.fixture
+def database(either_database):
+    """All of it is true of SQLite and of PostgreSQL."""
+    return either_database
 
 
 def test_counts_of_several_reports_add_up(store):
@@ -39,17 +46,20 @@ def test_counts_of_several_hosts_add_up(store, monkeypatch):
     assert rows[0][1:] == ("agency a", "rate-80", "near")
 
 
-def test_agencies_from_before_rates_get_the_default(config, tmp_path):
+def test_agencies_from_before_rates_get_the_default(config, tmp_path, request):
     """50 a minute for those that are there, nothing for the built-in one and for connectors."""
-    old = Store(replace(config, database=f"sqlite:///{tmp_path}/old.db"))
+    url = f"sqlite:///{tmp_path}/old.db"
+    if config.database.startswith("postgresql"):
+        url = request.getfixturevalue("postgres").create_database("before_rates")
+    old = Store(replace(config, database=url))
     with old.engine.connect() as connection:
         alembic = alembic_config()
         alembic.attributes["connection"] = connection
         command.upgrade(alembic, "0001")
         connection.commit()
-        columns = connection.exec_driver_sql("PRAGMA table_info(agency)").all()
-        names = [row[1] for row in columns]
-        values = {"name": "'court'", "logins": "'[\"x\"]'", "networks": "'[]'", "any_client": "0"}
+        names = [column["name"] for column in inspect(connection).get_columns("agency")]
+        values = {"name": "'court'", "logins": "'[\"x\"]'", "networks": "'[]'"}
+        values["any_client"] = "false"
         row = ", ".join(values.get(name, "''") for name in names)
         connection.exec_driver_sql(f"INSERT INTO agency ({', '.join(names)}) VALUES ({row})")
         connection.commit()

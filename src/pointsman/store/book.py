@@ -230,8 +230,6 @@ def _by_kind(records: Iterable[Record]) -> Iterator[tuple[type, list[Record]]]:
 def editing(store: Store, if_revision: int | None = None, note: str = "") -> Iterator[Edit]:
     """Open an edit; with `if_revision`, only if the database is still at that one."""
     with store.writing() as connection:
-        # PostgreSQL has no BEGIN IMMEDIATE: this row is the lock that all edits share.
-        connection.execute(select(tables.revision.c.number).with_for_update())
         edit = Edit(connection, read_book(connection), note)
         history.refuse_stale(connection, edit.book.revision, if_revision)
         yield edit

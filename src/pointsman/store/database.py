@@ -2,22 +2,38 @@
 
 import os
 import pwd
+import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as NoneFreeError
 
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
-from pointsman.store import tables
+from pointsman.store import sqlite, tables
 from pointsman.store.secrets import Secrets
 
 SCHEMA = "0006"  # the newest migration
-BUSY_TIMEOUT = 5  # seconds that SQLite waits for another writer
+BUSY_TIMEOUT = 5  # seconds to wait for another writer
+POSTGRESQL = ("postgresql", "postgresql+psycopg")
+
+
+class Backend(Protocol):
+    """What differs from one kind of database to another: a module each."""
+
+    def engine_of(self, url: URL, patience: float) -> Engine: ...  # noqa: D102
+    def reading(self, engine: Engine) -> Engine: ...  # noqa: D102
+    def writing(self, engine: Engine) -> Engine: ...  # noqa: D102
+    def wait_for_turn(self, connection: Connection, name: str) -> None: ...  # noqa: D102
+    def sentence_of(  # noqa: D102
+        self, error: DBAPIError, shown_url: str, user: str, patience: float
+    ) -> str | None: ...
 
 
 class StoreError(PointsmanError):
@@ -33,9 +49,16 @@ class Store:
         self._url = _url(config)
         self._complete = False  # whether all columns were seen to be there
         try:
-            self.engine = _engine(config.database)
+            self.backend = _backend(self._url)
+            self.engine = self.backend.engine_of(self._url, BUSY_TIMEOUT)
         except (ArgumentError, ImportError) as error:
             raise StoreError(f"{config.path}: database: {error}") from None
+        weakref.finalize(self, self.engine.dispose)  # which may keep connections
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other hosts may use it, too."""
+        return self.path is None
 
     @property
     def path(self) -> Path | None:
@@ -53,7 +76,8 @@ class Store:
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees one state of the database."""
         self._require_file()
-        with _sentences(self), self.engine.connect() as connection, connection.begin():
+        engine = self.backend.reading(self.engine)
+        with _sentences(self), engine.connect() as connection, connection.begin():
             self._require_schema(connection)
             yield connection
 
@@ -62,7 +86,7 @@ class Store:
         """Open a transaction that alone may write; all of it is kept, or nothing."""
         self._require_file()
         with _sentences(self):
-            engine = self.engine.execution_options(write=True)
+            engine = self.backend.writing(self.engine)
             with engine.connect() as connection, connection.begin():
                 self._require_schema(connection)
                 yield connection
@@ -83,7 +107,7 @@ class Store:
                 self._give(self.path.parent)  # SQLite makes files beside its own
             self.path.touch(mode=0o640)
         with _sentences(self):
-            upgrade(self.engine)
+            upgrade(self.backend.writing(self.engine))
         self._give_to_user()
 
     def _require_file(self) -> None:
@@ -129,32 +153,30 @@ def _url(config: Config) -> URL:
         raise StoreError(f"{config.path}: database: not an SQLAlchemy URL") from None
 
 
-def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: object, _record: object) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined] # we say BEGIN ourselves
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at once: a lock taken later could find its reading stale."""
-    write = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _backend(url: URL) -> Backend:
+    if url.get_backend_name() == "sqlite":
+        return sqlite
+    if url.drivername not in POSTGRESQL:
+        raise ArgumentError(
+            f"{url.drivername} is none that Pointsman knows: write sqlite:////path or "
+            "postgresql://user:password@host/database"
+        )
+    try:
+        from pointsman.store import postgresql  # noqa: PLC0415 - only where it is one
+    except ImportError:
+        raise ImportError(
+            f"PostgreSQL needs a driver: run `{sys.prefix}/bin/pip install 'psycopg[binary]'`"
+        ) from None
+    return postgresql
 
 
 def _require_schema(connection: Connection) -> None:
-    if not inspect(connection).has_table("alembic_version"):
-        raise StoreError("the database is empty: run `pointsman setup`")
-    found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    try:
+        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except (OperationalError, ProgrammingError) as error:
+        if "alembic_version" not in str(error.orig):
+            raise
+        found = None
     if found is None:
         raise StoreError("the database is empty: run `pointsman setup`")
     if found != SCHEMA:
@@ -177,20 +199,16 @@ def _require_columns(connection: Connection) -> None:
 
 @contextmanager
 def _sentences(store: Store) -> Iterator[None]:
-    url, user = store.shown_url, store.config.user
     try:
         yield
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "unknown"
-        if "locked" in reason:
-            raise StoreError(
-                f"the database {url} has been locked by another program for {BUSY_TIMEOUT} s: "
-                "try again"
-            ) from None
-        if "readonly" in reason:
-            raise StoreError(
-                f"the database {url} is read-only for you: run as root or as {user}"
-            ) from None
-        if isinstance(error, OperationalError) or type(error) is DatabaseError:
-            raise StoreError(f"the database {url} can't be used: {reason}") from None
-        raise
+        user = store.config.user
+        sentence = store.backend.sentence_of(error, store.shown_url, user, BUSY_TIMEOUT)
+        if sentence is None:
+            raise
+        store.engine.dispose()  # where it was switched over, the next connection finds the new one
+        raise StoreError(sentence) from None
+    except NoneFreeError:
+        raise StoreError(
+            f"the database {store.shown_url} is too slow: all connections of ours are in use"
+        ) from None

@@ -27,9 +27,12 @@ def alembic_config() -> AlembicConfig:
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the migrations that the database has not seen, and add the columns it lacks."""
+    """Run the migrations that the database has not seen, and add the columns it lacks.
+
+    The engine is one for writing: where several hosts do it at once, one comes after the other.
+    """
     config = alembic_config()
-    with engine.execution_options(write=True).connect() as connection:
+    with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             # Not within a transaction: SQLite changes its journal only outside one.
             connection.connection.cursor().execute("PRAGMA journal_mode=WAL")
