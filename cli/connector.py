@@ -11,7 +11,7 @@ from pointsman.cli.authorize import authorize
 from pointsman.cli.certificate import days_left, pfx_options, shown_certificate
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.cli.fields import options_of
-from pointsman.cli.trying import try_connector
+from pointsman.cli.trying import try_connector, untested_option
 from pointsman.cli.values import values_of
 from pointsman.errors import PointsmanError, UsageError
 from pointsman.rates.rate import UNLIMITED
@@ -19,13 +19,11 @@ from pointsman.routing.snapshot import DEFAULT_AGENCY, NONE, POSTFIX
 from pointsman.store.book import Book, read
 from pointsman.store.checks import checked_mailbox, checked_name
 from pointsman.store.combinations import check_connector
+from pointsman.store.difference import same_way
 from pointsman.store.history import StaleError
 from pointsman.store.presets import PRESETS
 from pointsman.store.records import Connector
 
-untested_option = click.option(
-    "--untested", is_flag=True, help="Skip the test; history shows who did."
-)
 region_option = click.option(
     "--region", metavar="NAME", help="With --preset ses or mailgun: where the account is."
 )
@@ -85,7 +83,7 @@ def set_(
     if new == old:
         click.echo("nothing to change")
         return
-    if old.state == "live" and replace(old, description=new.description) != new and not untested:
+    if old.state == "live" and not same_way(old, new) and not untested:
         try_connector(ctx, book, new)
     _swap(ctx, old, new, "set untested" if untested else "set", if_revision)
 
@@ -112,6 +110,7 @@ def enable(ctx: Context, name: str, if_revision: int | None, *, untested: bool) 
     if old.state == "live":
         click.echo(f"connector {name} is live already")
         return
+    check_connector(old)  # one that was imported may still lack its password
     if not untested:
         try_connector(ctx, book, old)
     action = "enable untested" if untested else "enable"

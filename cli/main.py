@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "status",
     "usage": "usage",
     "history": "history",
+    "undo": "undo",
     "import": "importing",
     "run": "run",
 }

@@ -14,6 +14,10 @@ from pointsman.postfix.queue import waiting_for
 from pointsman.routing.snapshot import load
 from pointsman.store.book import Book, read
 
+despite_queue_option = click.option(
+    "--despite-queue", is_flag=True, help="Although mail is still queued for it."
+)
+
 
 @click.command()
 @click.argument("name")
@@ -46,7 +50,7 @@ def _refuse_if_used(book: Book, name: str, verb: str) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--despite-queue", is_flag=True, help="Although mail is still queued for it.")
+@despite_queue_option
 @if_revision_option
 @pass_context
 def remove(ctx: Context, name: str, if_revision: int | None, *, despite_queue: bool) -> None:
@@ -56,7 +60,7 @@ def remove(ctx: Context, name: str, if_revision: int | None, *, despite_queue: b
     back to its sender in the end.
     """
     if read(ctx.store).connector(name).state != "new" and not despite_queue:
-        _refuse_if_queued(ctx, name)
+        refuse_if_queued(ctx, name)
     with ctx.edit(if_revision) as edit:
         old = edit.book.connector(name)
         _refuse_if_used(edit.book, name, "remove it")
@@ -70,7 +74,8 @@ def remove(ctx: Context, name: str, if_revision: int | None, *, despite_queue: b
         edit.remove(old, *pausing.drop_with(edit.book, f"connector {name}"), *diversions)
 
 
-def _refuse_if_queued(ctx: Context, name: str) -> None:
+def refuse_if_queued(ctx: Context, name: str) -> None:
+    """A connector that is to take no mail any more must have none left."""
     try:
         snapshot = load(ctx.config.snapshot)
     except (OSError, ValueError):

@@ -16,6 +16,10 @@ from pointsman.store.book import Book
 from pointsman.store.records import Connector
 from pointsman.trial import Step, Trial, trial_of
 
+untested_option = click.option(
+    "--untested", is_flag=True, help="Skip the test; history shows who did."
+)
+
 
 def try_connector(
     ctx: Context,

@@ -32,6 +32,14 @@ NOUNS: dict[type, str] = {
     Pause: "pause",
     Diversion: "diversion",
 }
+# Where a book has the records of a kind, by name.
+PLACES: dict[type, str] = {
+    Agency: "agencies",
+    Connector: "connectors",
+    Sender: "senders",
+    Pause: "pauses",
+    Diversion: "diversions",
+}
 LOGIN_UID = Path("/proc/self/loginuid")  # proc(5)
 
 

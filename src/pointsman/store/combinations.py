@@ -2,12 +2,13 @@
 
 from pointsman.errors import UsageError
 from pointsman.routing.snapshot import DEFAULT_AGENCY
+from pointsman.routing.turns import TURNS
 from pointsman.store.checks import is_literal
 from pointsman.store.fields import settings
 from pointsman.store.modes import LOGINS
 from pointsman.store.presets import check_auth
 from pointsman.store.providers import check_oauth
-from pointsman.store.records import Agency, Connector
+from pointsman.store.records import Agency, Connector, Sender
 
 
 def check_connector(connector: Connector) -> Connector:
@@ -62,3 +63,13 @@ def check_agency(agency: Agency) -> Agency:
             f"who may send for agency {agency.name}? Give --login, --network or --any-client"
         )
     return agency
+
+
+def check_sender(sender: Sender) -> Sender:
+    """Insist on a turn where there are several connectors, and only there."""
+    several = len(set(sender.ways)) > 1
+    if several and sender.turn not in TURNS:
+        raise UsageError(f"several connectors: say how they take turns, --turn {'|'.join(TURNS)}")
+    if not several and sender.turn:
+        raise UsageError("--turn is for several connectors: give --connector more than once")
+    return sender
