@@ -31,6 +31,8 @@ COMMANDS = {
     "run": "run",
 }
 
+COMPLETING = "_POINTSMAN_COMPLETE"  # set by the shell while it asks how a line may go on
+
 
 class Sentence(click.ClickException):
     """An error that is one sentence on stderr."""
@@ -53,7 +55,13 @@ class Commands(click.Group):
             return None
         module = import_module(f"pointsman.cli.{COMMANDS[name]}")
         command = getattr(module, f"{name}_" if iskeyword(name) else name)
-        return command if isinstance(command, click.Command) else None
+        if not isinstance(command, click.Command):
+            return None
+        if COMPLETING in os.environ:
+            from pointsman.cli.completing import teach  # noqa: PLC0415 - not for the daemons
+
+            teach(command)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turn our errors into sentences; all others are bugs and keep their traceback."""

@@ -65,7 +65,7 @@ def test_generated_pages_are_up_to_date():
 @pytest.mark.parametrize("name", ["cli.md", "configuration.md"])
 def test_check_names_the_stale_page(tmp_path, name):
     """It writes nothing; without `--check` the page is put right."""
-    for file in ("generate.py", "cli.md", "configuration.md"):
+    for file in ("generate.py", "program.py", "cli.md", "configuration.md"):
         shutil.copy(ROOT / "docs" / file, tmp_path)
     script, page = tmp_path / "generate.py", tmp_path / name
     page.write_text("old\n")
