@@ -1,7 +1,7 @@
 # Everything sets itself up on a fresh Debian 12: the two commands are `make demo` and `make test`.
 PY = .venv/bin/python
 
-.PHONY: demo test unit lint bench docs env clean
+.PHONY: demo test unit lint bench docs env clean deb
 
 demo: env
 	@$(PY) -m lab.demo
@@ -32,3 +32,7 @@ env:
 
 clean:
 	rm -rf .venv build dist src/*.egg-info
+
+# A Debian package with its own virtual environment: dist/pointsman_*.deb.
+deb: env
+	@packaging/build
