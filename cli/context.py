@@ -63,7 +63,8 @@ class Context:
         if edit.revision == edit.book.revision:
             click.echo("nothing to change")
         elif is_locked(self.config.agent_lock):
-            click.echo(f"revision {edit.revision}, live within 2 s")
+            where = "; see `pointsman host list`" if self.store.is_shared else ""
+            click.echo(f"revision {edit.revision}, live within {3 if where else 2} s{where}")
         else:
             click.echo(f"revision {edit.revision}, not applied yet: run pointsman apply")
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "usage": "usage",
     "history": "history",
     "undo": "undo",
+    "host": "host",
     "import": "importing",
     "run": "run",
 }

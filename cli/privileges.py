@@ -18,3 +18,4 @@ def become(config: Config) -> None:
     os.initgroups(config.user, account.pw_gid)
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
+    os.environ["HOME"] = account.pw_dir  # libpq looks there, and must not meet root's

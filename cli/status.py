@@ -1,5 +1,6 @@
 """`pointsman status`: one screen of what runs, what waits and what may still go."""
 
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,9 +15,10 @@ from pointsman.locks import is_locked
 from pointsman.postfix import queue
 from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.probe import milter_answers
-from pointsman.routing import snapshot as snapshots
-from pointsman.store import usage
+from pointsman.routing.snapshot import applied
+from pointsman.store import hosts, usage
 from pointsman.store.book import Book, read
+from pointsman.store.database import StoreError
 
 ALARMS = 10  # the newest
 
@@ -26,18 +28,46 @@ ALARMS = 10  # the newest
 @pass_context
 def status(ctx: Context, *, as_json: bool) -> None:
     """Show lanes, agencies, rates, held mail and queues on one screen."""
-    book = read(ctx.store)
+    try:
+        book = read(ctx.store)
+    except StoreError:
+        _without_database(ctx, as_json=as_json)
+        raise
     names = [f"agency {a}" for a in book.agencies] + [f"connector {c}" for c in book.connectors]
     now, trouble = live.state(ctx, names)
     answers = {
         "programs": _programs(ctx, trouble),
-        "revision": {"database": book.revision, "applied": _applied(ctx)},
+        "revision": {"database": book.revision, "applied": applied(ctx.config.snapshot)},
+        "host": ctx.config.host,
+        "hosts": _hosts(ctx, book.revision),
         "queue": _queue(ctx),
         "lanes": _lanes(book, now, down(ctx.config.health)),
         "alarms": [dict(row) for row in usage.notices(ctx.store, ALARMS)],
         "agencies": _agencies(book, now),
     }
     show.json_lines([answers]) if as_json else _print(answers)
+
+
+def _without_database(ctx: Context, *, as_json: bool) -> None:
+    """What can be said all the same; why it is no more stands on standard error."""
+    _, trouble = live.state(ctx, [])
+    answers = {
+        "programs": _programs(ctx, trouble),
+        "revision": {"database": None, "applied": applied(ctx.config.snapshot)},
+        "host": ctx.config.host,
+        "queue": _queue(ctx),
+    }
+    show.json_lines([answers]) if as_json else _print_head(answers)
+
+
+def _hosts(ctx: Context, newest: int) -> dict[str, str]:
+    """Each host that shares the database, in a word or two."""
+    now = time.time()
+    return {
+        found.name: f"behind by {found.behind(newest)}" if state == "behind" else state
+        for found in hosts.all_of(ctx.store)
+        for state in (found.state(newest, now),)
+    }
 
 
 def _programs(ctx: Context, trouble: str) -> dict[str, str]:
@@ -49,13 +79,6 @@ def _programs(ctx: Context, trouble: str) -> dict[str, str]:
         "agent": is_locked(ctx.config.agent_lock),
     }
     return {name: "up" if there else "DOWN" for name, there in up.items()}
-
-
-def _applied(ctx: Context) -> int | None:
-    try:
-        return snapshots.load(ctx.config.snapshot).revision
-    except (OSError, ValueError):
-        return None
 
 
 def _queue(ctx: Context) -> dict[str, int] | str:
@@ -96,14 +119,24 @@ def _agencies(book: Book, now: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _print(answers: Mapping[str, Any]) -> None:
+def _print_head(answers: Mapping[str, Any]) -> None:
     revision, waiting = answers["revision"], answers["queue"]
     click.echo("   ".join(f"{name} {state}" for name, state in answers["programs"].items()))
-    click.echo(f"revision {revision['database']}, applied {revision['applied']}")
+    newest = "unknown" if revision["database"] is None else revision["database"]
+    click.echo(f"revision {newest}, applied {revision['applied']}")
+    others = answers.get("hosts", {})
+    if others.keys() - {answers["host"]}:
+        this = {answers["host"]: " (this one)"}
+        told = (f"{name}{this.get(name, '')} {state}" for name, state in others.items())
+        click.echo("hosts: " + "   ".join(told))
     if isinstance(waiting, str):
         click.echo(f"queue {waiting}")
     else:
         click.echo("queue: " + "   ".join(f"{name} {count}" for name, count in waiting.items()))
+
+
+def _print(answers: Mapping[str, Any]) -> None:
+    _print_head(answers)
     click.echo()
     lanes = [list(lane.values()) for lane in answers["lanes"]]
     titles = ("CONNECTOR", "STATE", "HOST", "QUEUED", "RATE", "LEFT", "PAUSED", "DIVERTED")
@@ -113,7 +146,14 @@ def _print(answers: Mapping[str, Any]) -> None:
     show.table(agencies, ("AGENCY", "RATE", "LEFT", "HELD", "OLDEST", "PAUSED"), "agency")
     if answers["alarms"]:
         click.echo()
-        alarms = [(alarm["at"], f"{alarm['name']} {alarm['text']}") for alarm in answers["alarms"]]
+        several = len(answers["hosts"]) > 1
+        alarms = [
+            (
+                alarm["at"],
+                f"{alarm['host'] + ': ' if several else ''}{alarm['name']} {alarm['text']}",
+            )
+            for alarm in answers["alarms"]
+        ]
         show.table(alarms, ("AT", "ALARM"), "alarm")
 
 

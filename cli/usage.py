@@ -11,7 +11,7 @@ from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.cli.pausing import duration
 from pointsman.store.book import Book, NotFoundError, read
 from pointsman.store.tables import COUNTS
-from pointsman.store.usage import SLICE
+from pointsman.store.usage import SLICE, every_host
 from pointsman.store.usage import read as read_usage
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -21,14 +21,15 @@ _WIDTH = 24
 @click.command()
 @click.argument("name", required=False)
 @click.option("--since", metavar="TIME", default="24h", help="How far back. [default: 24h]")
+@click.option("--host", metavar="NAME", help="What one host sent. [default: all hosts together]")
 @json_option
 @pass_context
-def usage(ctx: Context, name: str | None, since: str, *, as_json: bool) -> None:
+def usage(ctx: Context, name: str | None, since: str, host: str | None, *, as_json: bool) -> None:
     """Show what each agency and connector sent, and what may still go.
 
     So it does for senders with a rate of their own. NAME is an agency, a connector or such
     a sender. The last column is what was sent over the time,
-    the newest on the right.
+    the newest on the right. LEFT is what this host may still send, unless hosts share counters.
 
     \b
     pointsman usage court --since 7d
@@ -38,14 +39,31 @@ def usage(ctx: Context, name: str | None, since: str, *, as_json: bool) -> None:
     names = _names(book, name)
     now, trouble = live.state(ctx, names)
     # A slice counts if any part of it is within the time.
-    found = read_usage(ctx.store, end - length - SLICE)
+    found = read_usage(ctx.store, end - length - SLICE, _known(ctx, host))
     rows = [_row(n, found.get(n, {}), now, end - length, length) for n in names]
     if as_json:
         show.json_lines(rows)
     else:
         _print(rows)
+        _say_whose(ctx, host)
     if trouble:
         click.echo(trouble, err=True)
+
+
+def _known(ctx: Context, host: str | None) -> str | None:
+    """A host's name, if there is one: a typing mistake must not look like an idle host."""
+    if host is not None and host not in every_host(ctx.store):
+        raise NotFoundError(f"no host {host!r} ever wrote usage; `pointsman host list` shows them")
+    return host
+
+
+def _say_whose(ctx: Context, host: str | None) -> None:
+    """What the columns are about, where there is more than one host."""
+    hosts = every_host(ctx.store)
+    if len(hosts) > 1 and host is None:
+        shared = ctx.config.policy.counters != "memory"
+        left = "LEFT is shared" if shared else f"LEFT is that of {ctx.config.host} alone"
+        click.echo(f"of {', '.join(hosts)} together; {left}")
 
 
 def _names(book: Book, name: str | None) -> list[str]:

@@ -38,16 +38,27 @@ class City:
     authority: Authority
     hops: dict[str, NextHop] = field(default_factory=dict)
 
-    def add_hop(self, name: str, *, tls: str = "none", logins: Sequence[str] = ()) -> NextHop:
+    def add_hop(
+        self, name: str, *, tls: str = "none", logins: Sequence[str] = (), port: int = 0
+    ) -> NextHop:
         """Start one more server."""
         hop = NextHop(
             name,
             {login: PASSWORDS[login] for login in logins},
             certificate=None if tls == "none" else self.authority.issue("localhost"),
             implicit_tls=tls == "tls",
+            port=port,
         ).start()
         self.hops[name] = hop
         return hop
+
+    def add_hops(self, ports: Mapping[str, int] | None = None) -> None:
+        """Start the three that there always are, on free ports if none are given."""
+        known = ports or {}
+        logins = ["court", "police"]
+        self.add_hop("shared", tls="starttls", logins=logins, port=known.get("shared", 0))
+        self.add_hop("tax", tls="tls", logins=["tax"], port=known.get("tax", 0))
+        self.add_hop("default", port=known.get("default", 0))
 
     def password_file(self, login: str) -> str:
         """A file with a login's password, as an admin would have it."""
@@ -146,10 +157,8 @@ def built(
     folder = new_folder()
     city = City(folder, Instance(folder / "postfix"), Authority.create(folder / "ca"))
     try:
-        city.add_hop("shared", tls="starttls", logins=["court", "police"])
-        city.add_hop("tax", tls="tls", logins=["tax"])
-        default = city.add_hop("default")
-        relay = {"relayhost": f"[127.0.0.1]:{default.port}"}
+        city.add_hops()
+        relay = {"relayhost": f"[127.0.0.1]:{city.hops['default'].port}"}
         city.postfix.create({**relay, **(parameters or {})})
         if chroot:
             city.postfix.chroot("smtpd", "cleanup")

@@ -40,6 +40,7 @@ class Instance:
     port: int = field(default_factory=free_port)
     hostname: str = "mx.lab.test"
     daemons: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    changes: Mapping[str, object] = field(default_factory=dict)  # of pointsman.yaml
 
     @property
     def config_directory(self) -> Path:
@@ -87,7 +88,7 @@ class Instance:
         (self.folder / "aliases").write_text("")
         self._write_sasl()
         self.postfix("postalias", f"lmdb:{self.folder / 'aliases'}")
-        self.config_file.write_text(yaml.safe_dump(pointsman_yaml(self)))
+        self.config_file.write_text(yaml.safe_dump({**pointsman_yaml(self), **self.changes}))
 
     def _write_sasl(self) -> None:
         """Real SASL logins for clients: Cyrus with a file of its own."""
@@ -179,17 +180,20 @@ class Instance:
 
     def run_cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run `pointsman` as a program of its own, however it ends."""
-        command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
         return subprocess.run(
-            [*command, *arguments], input=stdin, capture_output=True, text=True, check=False
+            self.command(*arguments), input=stdin, capture_output=True, text=True, check=False
         )
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `pointsman` as a program of its own."""
+        start = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
+        return [*start, *arguments]
 
     def start_daemon(self, name: str) -> None:
         """Start one of Pointsman's programs and wait until its log says so."""
         mark = self.log_size()
-        command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
         with (self.folder / f"{name}.err").open("ab") as errors:
-            self.daemons[name] = subprocess.Popen([*command, "run", name], stderr=errors)
+            self.daemons[name] = subprocess.Popen(self.command("run", name), stderr=errors)
         self.wait_for_log(rf"pointsman/{name}\[\d+\]: started", since=mark)
         if name == "milter":
             socket_path = self.queue_directory / "pointsman" / "milter.sock"
@@ -198,8 +202,7 @@ class Instance:
     def start_all(self) -> None:
         """Start `pointsman run` and wait until all of it is at work."""
         mark = self.log_size()
-        command = [sys.executable, "-m", "pointsman.cli.main", "--config", str(self.config_file)]
-        self.daemons["all"] = subprocess.Popen([*command, "run"])
+        self.daemons["all"] = subprocess.Popen(self.command("run"))
         for name in ("policy", "milter", "submit", "agent"):
             self.wait_for_log(rf"pointsman/{name}\[\d+\]: started", since=mark)
 

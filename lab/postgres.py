@@ -32,7 +32,6 @@ class Postgres:
     addresses: Sequence[str] = ("127.0.0.1",)
     clients: str = "127.0.0.0/8"  # who may log in, by password
     port: int = field(default_factory=free_port)
-    namespace: str = ""  # the network namespace that it runs in
     settings: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -51,17 +50,19 @@ class Postgres:
         password = PASSWORD.replace(" ", "%20")
         return f"postgresql://{user}:{password}@{host or self.addresses[0]}:{self.port}/{database}"
 
-    def create(self) -> "Postgres":
-        """Make the cluster, start it, and give it a role of ours."""
+    def create(self, certificate: Path | None = None) -> "Postgres":
+        """Make the cluster, start it, and give it a role of ours.
+
+        With a certificate, and its key in the same file, it offers TLS.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.data.mkdir()
-        for path in (self.folder, self.data):
-            shutil.chown(path, *self._account())
-        self.data.chmod(0o700)
+        shutil.chown(self.folder, *self._account())
         self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "--no-sync")
         (self.data / "pg_hba.conf").write_text(
             f"local all all trust\nhost all all {self.clients} scram-sha-256\n"
         )
+        if certificate is not None:
+            self._take(certificate)
         self.start()
         self.sql(f"CREATE ROLE pm LOGIN PASSWORD '{PASSWORD}'")
         return self
@@ -76,8 +77,7 @@ class Postgres:
             **self.settings,
         }
         options = [f"--{name}={value}" for name, value in values.items()]
-        inside = ["ip", "netns", "exec", self.namespace] if self.namespace else []
-        command = [*inside, *self._as_account(), _binary("postgres"), "-D", str(self.data)]
+        command = [*self._as_account(), _binary("postgres"), "-D", str(self.data)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
         wait_until(self.answers, "PostgreSQL to answer", 30)
@@ -103,6 +103,13 @@ class Postgres:
         """Change a setting for all, as an admin would."""
         self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
         self.sql("SELECT pg_reload_conf()")
+
+    def _take(self, path: Path) -> None:
+        own = self.folder / "server.pem"
+        shutil.copy(path, own)
+        shutil.chown(own, *self._account())
+        own.chmod(0o600)
+        self.settings |= {"ssl": "on", "ssl_cert_file": str(own), "ssl_key_file": str(own)}
 
     def stop(self) -> None:
         """Stop it at once, as `systemctl stop postgresql` does: no client is waited for."""

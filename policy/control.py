@@ -15,6 +15,7 @@ from pointsman.policy.server import Desk
 from pointsman.rates.counters import CountersError
 
 LONGEST = 64 << 20  # bytes of one line: the agent names every message in the queue
+PATIENCE = 3.0  # seconds to wait for the database before the answer
 _TROUBLE = (
     *(ValueError, KeyError, TypeError, AttributeError, RecursionError),  # nonsense was asked
     *(PointsmanError, ConnectionError),  # Redis is away, or the client has gone
@@ -106,8 +107,7 @@ async def _state(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
     What was counted is in the database before the answer, for those who look there next.
     """
     desk.follow()
-    if desk.report is not None:
-        await desk.report()
+    await desk.hand_over(0.0 if desk.database_away else PATIENCE)
     ledger, now = desk.ledger, desk.now()
     oldest = ledger.held.oldest()
     use = {}

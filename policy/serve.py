@@ -24,6 +24,7 @@ from pointsman.store.database import Store
 
 TICK = 1.0  # seconds between syncs of the journal
 REPORT = 30  # ticks between reports to the database
+PATIENCE = 5.0  # seconds to wait for the database at the end
 SWEEP = 60  # ticks between looks for counters that nobody uses
 
 
@@ -31,6 +32,7 @@ def prepare(config: Config) -> tuple[Store, Counters]:
     """Load what is loaded only when it is used, while we may still read all of Python."""
     import concurrent.futures.thread  # noqa: F401, PLC0415
     import email.parser  # noqa: F401, PLC0415 - redis asks for its own version
+    import encodings.idna  # noqa: PLC0415 - for the name of another host
     import encodings.punycode  # noqa: F401, PLC0415
     import importlib.metadata  # noqa: F401, PLC0415
 
@@ -95,7 +97,8 @@ async def _serve(config: Config, store: Store, counters: Counters) -> None:
         chore.cancel()
     for peer in list(desk.peers):
         peer.close()
-    await _report(desk, store)
+    if not desk.database_away:  # a restart must not wait for it: mail does
+        await desk.hand_over(PATIENCE)
 
 
 def _desk(config: Config, current: Current, counters: Counters) -> Desk:
@@ -137,8 +140,8 @@ async def _chore(desk: Desk, number: int) -> None:
             ledger.counters.windows.forget(now)
     for alarm in ledger.tally.new_alarms():
         logs.alarm(alarm.name, alarm.kind, alarm.text)
-    if number % REPORT == 0 and desk.report is not None:
-        await desk.report()
+    if number % REPORT == 0:
+        await desk.hand_over(0.0)
 
 
 async def _report(desk: Desk, store: Store) -> None:
@@ -148,7 +151,7 @@ async def _report(desk: Desk, store: Store) -> None:
     try:
         if counted or notices:
             await asyncio.to_thread(usage.add, store, counted, notices)
-    except (PointsmanError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - nobody else would hear of it
         desk.ledger.tally.take_back(counted, alarms)
         if not desk.database_away:
             logs.report_failed(error)

@@ -61,9 +61,20 @@ class Desk:
         self.now = ledger.journal.clock.now
         self.report: Callable[[], Awaitable[None]] | None = None  # to the database, now
         self.database_away = False
+        self._reporting: asyncio.Future[None] | None = None
         self.agent_at = self.now()  # when the agent asked last
         self._said: dict[str, float] = {}
         self._away = False
+
+    async def hand_over(self, patience: float) -> None:
+        """Report to the database; wait no longer than this (seconds), as it goes on by itself."""
+        if self._reporting is not None and not self._reporting.done():
+            await asyncio.wait({self._reporting}, timeout=patience)
+            if not self._reporting.done():
+                return
+        if self.report is not None:
+            self._reporting = asyncio.ensure_future(self.report())
+            await asyncio.wait({self._reporting}, timeout=patience)
 
     def follow(self, revision: str = "") -> None:
         """Go by the newest snapshot: at least the one that the milter decided by."""

@@ -10,16 +10,19 @@ from pathlib import Path
 from pointsman import findings, logs, notify_socket
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
+from pointsman.heartbeat import Heartbeat
 from pointsman.locks import locked
 from pointsman.oauth.renewal import Renewal
 from pointsman.postfix.apply import Applier
 from pointsman.release import Release
+from pointsman.routing.snapshot import applied
 from pointsman.store.book import connectors
-from pointsman.store.database import Store
+from pointsman.store.database import Store, StoreError, jittered
 from pointsman.watch import Watch
 
 POLL = 0.1  # seconds between looks at the revision
-RETRY = 5.0  # seconds to wait after trouble
+POLL_SHARED = 0.5  # the same where several hosts ask one server
+RETRY = 5.0  # seconds to wait after trouble, more or less
 DAY = 86_400.0  # seconds between warnings of what comes to an end
 
 Seen = tuple[int, int, int]
@@ -32,6 +35,7 @@ class Agent:
         self._config = config
         self._store = Store(config)
         self._applier = Applier(config, self._store)
+        self._heartbeat = Heartbeat(self._store)
         self._applied: Seen | None = None
         self._ends = math.inf  # when what was applied is no longer right
         self._trouble = ""
@@ -48,10 +52,15 @@ class Agent:
             Renewal(self._config, self._store, self.stop, daemon.alive).start()
             Watch(self._config, self.stop, daemon.alive).start()
             daemon.ready()
-            while not self.stop.wait(RETRY if self._trouble else POLL):
+            while not self.stop.wait(self._pause()):
                 self.step()
                 daemon.alive("apply")
             daemon.stopping()
+
+    def _pause(self) -> float:
+        if self._trouble:
+            return jittered(RETRY)
+        return POLL_SHARED if self._store.is_shared else POLL
 
     def step(self) -> None:
         """Look once, and apply if there is something new."""
@@ -66,10 +75,19 @@ class Agent:
                 self._applied = (report.revision, *self._look()[1:])
             self.warn(time.monotonic())
             self._recovered()
+        except StoreError as error:
+            self._troubled(error)
         except (PointsmanError, OSError) as error:
             self._troubled(error)
+            self._beat(str(error))
+        else:
+            self._beat()
         finally:
             gc.enable()
+
+    def _beat(self, trouble: str = "") -> None:
+        revision = self._applied[0] if self._applied else applied(self._config.snapshot) or 0
+        self._heartbeat.beat(revision, trouble, time.time())
 
     def _look(self) -> Seen:
         """What would make us apply: an edit of the admin's, in either place."""

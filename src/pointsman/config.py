@@ -6,6 +6,7 @@ Unknown keys are errors, so that a typing mistake never does nothing in silence.
 import dataclasses
 import os
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from pointsman.strict import YamlError, parsed
 
 DEFAULT_PATH = Path("/etc/pointsman/pointsman.yaml")
 MAX_SIZE = 64 * 1024
+HOST_NAME = "hostname"
 ON_FAILURE = ("send", "hold", "defer")
 
 
@@ -76,12 +78,22 @@ class Config:
     state_directory: Path = key(
         Path("/var/lib/pointsman"), "Snapshot, locks and what setup found before it."
     )
+    host_name: str = key(
+        HOST_NAME,
+        "This host's name in `host list`, history and usage, where several share a database: "
+        "one of its own, or `hostname` for what hostname(1) prints.",
+    )
     user: str = key("pointsman", "The account of the unprivileged programs.")
     log: str = key("syslog", "`syslog` (facility mail), `stderr`, or the path of a file.")
     postfix: PostfixConfig = field(default_factory=PostfixConfig)
     milter: MilterConfig = field(default_factory=MilterConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     path: Path = DEFAULT_PATH
+
+    @property
+    def host(self) -> str:
+        """The name by which other hosts know this one."""
+        return socket.gethostname() if self.host_name == HOST_NAME else self.host_name
 
     @property
     def snapshot(self) -> Path:
@@ -196,10 +208,10 @@ def _value(default: Any, value: Any, where: str) -> Any:
 def _checked(config: Config) -> Config:
     where = f"{config.path}: "
     for program in ("milter", "policy"):
-        socket = getattr(config, program).socket
-        if not socket.startswith("unix:/"):
+        address = getattr(config, program).socket
+        if not address.startswith("unix:/"):
             raise ConfigError(
-                f"{where}{program}.socket: {socket!r} should be unix:/path; TCP is far slower"
+                f"{where}{program}.socket: {address!r} should be unix:/path; TCP is far slower"
             )
     if config.policy.on_failure not in ON_FAILURE:
         raise ConfigError(f"{where}policy.on_failure: choose from {', '.join(ON_FAILURE)}")
@@ -207,6 +219,8 @@ def _checked(config: Config) -> Config:
         raise ConfigError(
             f"{where}policy.counters: write memory, redis://host:6379/0 or valkey://host:6379/0"
         )
+    if not re.fullmatch(r"[\w.-]{1,64}", config.host_name, re.ASCII):
+        raise ConfigError(f"{where}host_name: expected a name such as mx1, or hostname")
     if "://" not in config.database:
         raise ConfigError(f"{where}database: not an SQLAlchemy URL such as sqlite:////path")
     for name in ("secret_key_file", "state_directory"):

@@ -122,6 +122,11 @@ def agent_trouble(error: Exception) -> None:
     _write(ERROR, f"agent: {plain(str(error), 1000)}")
 
 
+def host_not_written(error: Exception) -> None:
+    """Log that other hosts do not see how this one does; nothing else is the worse for it."""
+    _write(WARNING, f"host list is not told of this host for now: {plain(str(error), 1000)}")
+
+
 def agent_well() -> None:
     """Log that the trouble is over."""
     _write(INFO, "agent: well again")

@@ -26,11 +26,13 @@ from pointsman.postfix.maillog import Follower, parse
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store import usage
 from pointsman.store.book import connectors
-from pointsman.store.database import Store
+from pointsman.store.database import Store, jittered
 from pointsman.store.records import Connector
 from pointsman.trial import Trial, trial_of
 
 PAUSE = 0.2  # seconds between looks at the log
+RETRY = 5.0  # seconds to wait after trouble, more or less
+MOST_NOTICES = 1000  # kept for a database that does not answer
 PROBES = 8  # at once; a server that hangs keeps one of them busy
 MAIL_LOG = Path("/var/log/mail.log")  # where syslog writes, if Postfix does not by itself
 
@@ -53,15 +55,18 @@ class Watch(threading.Thread):
         self._pool = ThreadPoolExecutor(PROBES, thread_name_prefix="probe")
         self._probes: dict[str, Future[str]] = {}
         self._known: dict[str, Connector] = {}
+        self._notices: list[usage.Notice] = []  # that the database has not got yet
+        self._next_notices = 0.0
+        self._trouble = ""
 
     def run(self) -> None:
         """Do it until told to stop."""
         while not self._stop_event.wait(PAUSE):
             try:
                 self.step(time.monotonic())
+                self._trouble = ""
             except (PointsmanError, OSError, ValueError) as error:
-                logs.agent_trouble(error)
-                self._stop_event.wait(5.0)
+                self._troubled(error)
             self._alive(self.name)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -76,6 +81,8 @@ class Watch(threading.Thread):
                 self._probes[name] = self._pool.submit(self._probe, self._known[name])
         for turn in turns:
             self._tell(turn)
+        if self._notices and now >= self._next_notices:
+            self._write_down(now)
 
     def _begin(self, snapshot: Snapshot) -> None:
         """Watch those that share a sender with another, and are live."""
@@ -128,7 +135,23 @@ class Watch(threading.Thread):
 
     def _alarm(self, connector: str, kind: str, text: str) -> None:
         logs.alarm(f"connector {connector}", kind, text)
-        usage.add(self._store, {}, [(f"connector {connector}", kind, text)])
+        self._notices.append((f"connector {connector}", kind, text))
+
+    def _write_down(self, now: float) -> None:
+        """For `status`; what the database does not take, it gets when it is back."""
+        try:
+            usage.add(self._store, {}, self._notices)
+        except PointsmanError:
+            del self._notices[:-MOST_NOTICES]
+            self._next_notices = now + jittered(RETRY)
+        else:
+            self._notices = []
+
+    def _troubled(self, error: Exception) -> None:
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            logs.agent_trouble(error)
+        self._stop_event.wait(jittered(RETRY))
 
     def _write(self) -> None:
         text = json.dumps(self._health.down)

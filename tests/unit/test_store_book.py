@@ -145,7 +145,7 @@ def test_same_name_can_not_be_added_twice(filled):
 def test_history_tells_who_when_where_and_what(filled, monkeypatch):
     """Old and new values of every record that was touched."""
     monkeypatch.setenv("SUDO_USER", "admin")
-    monkeypatch.setattr(books.socket, "gethostname", lambda: "mx.test")
+    monkeypatch.setattr("socket.gethostname", lambda: "mx.test")
     new = replace(COURT, logins=("a", "b"))
     with editing(filled) as edit:
         edit.change(COURT, new)

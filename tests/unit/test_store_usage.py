@@ -34,11 +34,11 @@ def test_counts_of_several_reports_add_up(store):
     assert list(usage.read(store, NOW + 1)["agency a"]) == [NOW + 600]
 
 
-def test_counts_of_several_hosts_add_up(store, monkeypatch):
+def test_counts_of_several_hosts_add_up(store, config):
     """Each host writes rows of its own."""
     for host in ("mx1.test", "mx2.test"):
-        monkeypatch.setattr(usage.socket, "gethostname", lambda host=host: host)
-        usage.add(store, {(NOW, "agency a"): [1, 2, 0, 0, 0]}, [("agency a", "rate-80", "near")])
+        its = Store(replace(config, host_name=host))
+        usage.add(its, {(NOW, "agency a"): [1, 2, 0, 0, 0]}, [("agency a", "rate-80", "near")])
     assert usage.read(store, 0)["agency a"][NOW]["sent"] == 2
     with store.reading() as connection:
         rows = connection.execute(text("SELECT host, name, kind, text FROM notice")).all()

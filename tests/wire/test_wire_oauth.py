@@ -124,7 +124,7 @@ def test_a_refresh_token_is_replaced_by_the_new_one(admin, provider):
     store, connector = store_of(admin), vault.connectors(store_of(admin))["o"]
     first = kept(admin)
     for _ in range(3):
-        vault.obtain(store.config, store, connector, fresh=True)
+        vault.obtain(store.config, store, connector, instead_of=kept(admin))
     assert kept(admin).refresh != first.refresh
     assert kept(admin).refresh in provider.refreshing
     assert vault.obtain(store.config, store, connector) == kept(admin)
@@ -137,7 +137,7 @@ def test_a_revoked_authorization_says_what_to_do(admin, provider):
     provider.revoke()
     store, connector = store_of(admin), vault.connectors(store_of(admin))["o"]
     with pytest.raises(GrantError, match="run `pointsman connector authorize o`"):
-        vault.obtain(store.config, store, connector, fresh=True)
+        vault.obtain(store.config, store, connector, instead_of=kept(admin))
 
 
 def test_no_secret_is_shown_or_kept_open(admin, provider):
@@ -216,5 +216,5 @@ def test_a_provider_that_is_away_or_talks_nonsense(admin, provider):
     assert vault.obtain(store.config, store, connector).access in provider.valid
     provider.stop()
     with pytest.raises(GrantError, match=r"127\.0\.0\.1 can't be asked for a token: .*refused"):
-        vault.obtain(store.config, store, connector, fresh=True)
+        vault.obtain(store.config, store, connector, instead_of=kept(admin))
     provider.start()

@@ -23,11 +23,12 @@ from pointsman.oauth.timing import pause_after, renew_at
 from pointsman.postfix import files, queue
 from pointsman.postfix.conf import Instance
 from pointsman.store import usage
-from pointsman.store.database import Store
+from pointsman.store.database import BusyError, Store, jittered
 from pointsman.store.providers import account_of
 from pointsman.store.records import Connector
 
 PAUSE = 0.5  # seconds between looks
+RETRY = 5.0  # seconds to wait after trouble, more or less
 AT_ONCE = 8  # providers asked at the same time: one that hangs keeps few waiting
 
 
@@ -61,7 +62,7 @@ class Renewal(threading.Thread):
     def run(self) -> None:
         """Do it until told to stop."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            while not self._stop_event.wait(PAUSE):
+            while not self._stop_event.wait(jittered(RETRY) if self._trouble else PAUSE):
                 try:
                     self._step(pool)
                     self._trouble = ""
@@ -137,7 +138,9 @@ class Renewal(threading.Thread):
         """Get a new token; returns the old one if there is none to be had."""
         refused = self._is_refused(connector, token)
         try:
-            new = vault.obtain(self._config, self._store, connector, fresh=token is not None)
+            new = vault.obtain(self._config, self._store, connector, instead_of=token)
+        except BusyError:
+            return token  # another host asks: the next look finds what it got
         except (PointsmanError, OSError) as error:
             state.failures += 1
             state.next_try = time.time() + pause_after(state.failures)

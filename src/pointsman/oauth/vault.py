@@ -11,9 +11,11 @@ from pointsman.oauth.grants import Client, GrantError, Token, fetch
 from pointsman.oauth.timing import renew_at
 from pointsman.store import tables
 from pointsman.store.book import record_of
-from pointsman.store.database import Store
+from pointsman.store.database import Store, StoreError
 from pointsman.store.providers import ASKING, account_of, endpoints
 from pointsman.store.records import Connector
+
+INSIST = 60.0  # seconds to go on trying to keep a new token
 
 Key = tuple[str, str]  # a connector's name, and whose tokens they are: `account_of`
 
@@ -86,15 +88,21 @@ def client_of(store: Store, connector: Connector) -> Client:
     )
 
 
-def obtain(config: Config, store: Store, connector: Connector, *, fresh: bool = False) -> Token:
-    """Return the kept token while it is good for long, else a new one; `fresh`: a new one.
+def obtain(
+    config: Config, store: Store, connector: Connector, *, instead_of: Token | None = None
+) -> Token:
+    """Return the kept token while it is good for long, else a new one.
 
-    Raises GrantError. One at a time for each connector: a refresh token may be good only once.
+    `instead_of`: one that is not to be returned, however good it looks. Raises GrantError, and
+    BusyError while another host asks. One at a time for each connector, of all hosts: a
+    refresh token may be good only once.
     """
     key = (connector.name, account_of(connector))
-    with locked(config.state_directory / f"token-{connector.name}.lock"):
+    turn = f"token of connector {connector.name}"
+    with locked(config.state_directory / f"token-{connector.name}.lock"), store.alone(turn):
         now, kept = time.time(), load(store).get(key)
-        if kept and not fresh and now < renew_at(kept.obtained, kept.expires):
+        good = kept is not None and now < renew_at(kept.obtained, kept.expires)
+        if kept and good and (instead_of is None or kept.access != instead_of.access):
             return kept
         refresh = kept.refresh if kept else ""
         if endpoints(connector).flow in ASKING and not refresh:
@@ -103,8 +111,22 @@ def obtain(config: Config, store: Store, connector: Connector, *, fresh: bool = 
                 f"authorize {connector.name}`"
             )
         token = _fetch(store, connector, refresh, now)
-        keep(store, key, token)
+        _keep_surely(store, key, token)
         return token
+
+
+def _keep_surely(store: Store, key: Key, token: Token) -> None:
+    """The provider may have taken back the old refresh token: do not lose the new one lightly."""
+    deadline = time.monotonic() + INSIST
+    while True:
+        try:
+            keep(store, key, token)
+        except StoreError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
+        else:
+            return
 
 
 def _fetch(store: Store, connector: Connector, refresh: str, now: float) -> Token:

@@ -16,9 +16,10 @@ from pointsman.postfix.apply import Applier
 from pointsman.postfix.conf import Instance
 from pointsman.postfix.reload import reload
 from pointsman.postfix.render import CLEANUP
+from pointsman.store import hosts
 from pointsman.store.book import Edit, editing
 from pointsman.store.database import Store
-from pointsman.store.secrets import Secrets, create_key_file
+from pointsman.store.secrets import KeyFileError, Secrets, create_key_file
 
 RETIRED_TOKENS = 5  # how many old markers may still be in the queue
 
@@ -36,13 +37,15 @@ def setup(config: Config, store: Store, say: Say) -> None:
         raise SetupError("setup changes Postfix's configuration: run it as root")
     _make_account(config, say)
     _make_folders(config, instance, say)
-    if not config.secret_key_file.exists():
-        say(f"create {config.secret_key_file}")
-    create_key_file(config.secret_key_file)
     say(f"database {store.shown_url}")
     store.create()
     with editing(store) as edit:
-        if not edit.book.sealed_tokens:
+        if edit.book.sealed_tokens:
+            _require_key(store, edit.book.sealed_tokens[0])
+        else:
+            if not config.secret_key_file.exists():
+                say(f"create {config.secret_key_file}")
+            create_key_file(config.secret_key_file)
             rotate_token(edit, store.secrets)
     wanted = wiring.parameters(config, instance)
     wiring.remember(config, instance, wanted)
@@ -50,6 +53,19 @@ def setup(config: Config, store: Store, say: Say) -> None:
         say(change)
     with locked(config.apply_lock):
         _wire(instance, wanted, say)
+
+
+def _require_key(store: Store, sealed: str) -> None:
+    """A host that joins others seals with their key; a new one of its own would open nothing."""
+    try:
+        store.secrets.unseal(sealed)
+    except KeyFileError as error:
+        known = ", ".join(host.name for host in hosts.all_of(store))
+        raise SetupError(
+            f"the database is sealed with another key ({error}): copy the key file of "
+            f"{known or 'the host that it was set up on'} to {store.secrets.path}, mode 600, and "
+            "run setup again"
+        ) from None
 
 
 def rotate_token(edit: Edit, keys: Secrets) -> None:

@@ -257,6 +257,14 @@ def load(path: Path) -> Snapshot:
     return parse(path.read_text(encoding="utf-8"))
 
 
+def applied(path: Path) -> int | None:
+    """The revision of the snapshot file; None if there is none to be had."""
+    try:
+        return load(path).revision
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 @lru_cache(maxsize=4096)
 def client_ip(text: str | None) -> IPv4Address | IPv6Address | None:
     """The client's address, an IPv4-mapped one as IPv4; None for what is not one."""

@@ -7,7 +7,6 @@ one, and leaves a change row for each record it touched.
 import getpass
 import os
 import pwd
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -146,11 +145,12 @@ def record_of(kind: type[_T], row: Row[Any]) -> _T:
 class Edit:
     """One revision in the making; what it does is kept when the block ends well."""
 
-    def __init__(self, connection: Connection, book: Book, note: str = "") -> None:
+    def __init__(self, connection: Connection, book: Book, host: str, note: str = "") -> None:
         self.book = book
         self.revision = book.revision + 1
         self.changes: list[Change] = []
         self._who = who()
+        self._host = host
         self._connection = connection
         self._note = f" ({note})" if note else ""  # stands in the history with each action
 
@@ -211,7 +211,7 @@ class Edit:
             revision=self.revision,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             who=self._who,
-            host=socket.gethostname(),
+            host=self._host,
             action=f"{action}{self._note}",
             name=name,
             old=old,
@@ -238,7 +238,7 @@ def _by_kind(records: Iterable[Record]) -> Iterator[tuple[type, list[Record]]]:
 def editing(store: Store, if_revision: int | None = None, note: str = "") -> Iterator[Edit]:
     """Open an edit; with `if_revision`, only if the database is still at that one."""
     with store.writing() as connection:
-        edit = Edit(connection, read_book(connection), note)
+        edit = Edit(connection, read_book(connection), store.config.host, note)
         history.refuse_stale(connection, edit.book.revision, if_revision)
         yield edit
         edit.finish()

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import sys
 import weakref
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pointsman.errors import PointsmanError
 from pointsman.store import sqlite, tables
 from pointsman.store.secrets import Secrets
 
-SCHEMA = "0006"  # the newest migration
+SCHEMA = "0007"  # the newest migration
 BUSY_TIMEOUT = 5  # seconds to wait for another writer
 POSTGRESQL = ("postgresql", "postgresql+psycopg")
 
@@ -30,7 +31,7 @@ class Backend(Protocol):
     def engine_of(self, url: URL, patience: float) -> Engine: ...  # noqa: D102
     def reading(self, engine: Engine) -> Engine: ...  # noqa: D102
     def writing(self, engine: Engine) -> Engine: ...  # noqa: D102
-    def wait_for_turn(self, connection: Connection, name: str) -> None: ...  # noqa: D102
+    def take_turn(self, connection: Connection, name: str) -> bool: ...  # noqa: D102
     def sentence_of(  # noqa: D102
         self, error: DBAPIError, shown_url: str, user: str, patience: float
     ) -> str | None: ...
@@ -38,6 +39,10 @@ class Backend(Protocol):
 
 class StoreError(PointsmanError):
     """The database can't be used as it is."""
+
+
+class BusyError(PointsmanError):
+    """Another host is at it."""
 
 
 class Store:
@@ -92,6 +97,22 @@ class Store:
                 yield connection
         self._give_to_user()
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Let no other host do what is named meanwhile; raises BusyError if one does it now.
+
+        Programs of this host lock files: see locks.py.
+        """
+        with _sentences(self):
+            connection = self.backend.reading(self.engine).connect()
+            try:
+                if not self.backend.take_turn(connection, name):
+                    raise BusyError(f"{name}: another host is at it, try again")
+                yield
+            finally:
+                with suppress(DBAPIError):
+                    connection.close()
+
     def revision(self) -> int:
         """The number of the newest change."""
         with self.reading() as connection:
@@ -144,6 +165,11 @@ class Store:
         with suppress(KeyError, FileNotFoundError):
             account = pwd.getpwnam(self.config.user)
             os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def jittered(seconds: float) -> float:
+    """How long to wait for a database that is away: hosts must not all come back at once."""
+    return random.uniform(0.5, 1.5) * seconds  # noqa: S311 - it may be guessed
 
 
 def _url(config: Config) -> URL:

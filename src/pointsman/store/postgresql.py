@@ -17,8 +17,8 @@ SILENCE = 10.0  # seconds without an answer, after which the server counts as go
 CONNECT_TIMEOUT = 5  # seconds, for each host of the URL
 IDLE = 2  # connections that a program keeps; more are closed after use
 MOST = 10  # connections that one program may have: the agent renews 8 tokens at once
-# Advisory locks, each database's own: of all who write, and of all who renew a token.
-WRITING, RENEWING = 0x706D, 0x706E
+# Advisory locks, each database's own: of all who write, and of those who do what is named.
+WRITING, TURN = 0x706D, 0x706E
 
 _RO, _LOCKED, _CANCELLED = "25006", "55P03", "57014"  # SQLSTATE, appendix A of the manual
 _THEIRS = {"42501", "42P01", "42703", "3F000"}  # rights, tables, columns or schemas are missing
@@ -109,9 +109,11 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(write=True, isolation_level="READ COMMITTED")
 
 
-def wait_for_turn(connection: Connection, name: str) -> None:
-    """Until the transaction ends, no other host is in one with the same name."""
-    connection.execute(select(func.pg_advisory_xact_lock(RENEWING, func.hashtext(name))))
+def take_turn(connection: Connection, name: str) -> bool:
+    """Whether no other host is in a transaction of this name; ours lasts up to five minutes."""
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '5min'")
+    lock = func.pg_try_advisory_xact_lock(TURN, func.hashtext(name))
+    return bool(connection.scalar(select(lock)))
 
 
 def sentence_of(error: DBAPIError, shown_url: str, _user: str, patience: float) -> str | None:

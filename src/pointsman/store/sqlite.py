@@ -37,8 +37,9 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(write=True)
 
 
-def wait_for_turn(_connection: Connection, _name: str) -> None:
-    """Nothing to wait for: other hosts have another file."""
+def take_turn(_connection: Connection, _name: str) -> bool:
+    """Other hosts have another file: it is always ours."""
+    return True
 
 
 def sentence_of(error: DBAPIError, shown_url: str, user: str, patience: float) -> str | None:

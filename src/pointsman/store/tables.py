@@ -85,6 +85,18 @@ token = Table(
     Column("obtained", Float, nullable=False),  # seconds since the epoch, as is the next
     Column("expires", Float, nullable=False),
 )
+# What each host's agent says of itself: of no revision, either.
+host = Table(
+    "host",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("applied", Float, nullable=False),  # seconds since the epoch, as is the next
+    Column("seen", Float, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Column("run", Text, nullable=False),
+)
 revision = Table("revision", metadata, Column("number", Integer, primary_key=True))
 
 TABLES: dict[type, Table] = {

@@ -1,6 +1,5 @@
 """What was sent, by slices of time, and what somebody should know: for people, not for rates."""
 
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +19,7 @@ Notice = tuple[str, str, str]  # whom it concerns, its kind, its text
 
 def add(store: Store, usage: Usage, notices: Sequence[Notice]) -> None:
     """Add what was counted to what is there."""
-    host = socket.gethostname()
+    host = store.config.host
     table = tables.usage
     with store.writing() as connection:
         _add(connection, host, usage)
@@ -57,16 +56,27 @@ def _add(connection: Connection, host: str, usage: Usage) -> None:
         connection.execute(insert(table).values(**values), new)
 
 
-def read(store: Store, since: float) -> dict[str, dict[int, dict[str, int]]]:
-    """All hosts' counts by name and slice, from a time on (seconds since the epoch)."""
+def read(
+    store: Store, since: float, host: str | None = None
+) -> dict[str, dict[int, dict[str, int]]]:
+    """Counts by name and slice, from a time on (seconds since the epoch): all hosts' or one's."""
     table = tables.usage
     found: dict[str, dict[int, dict[str, int]]] = {}
+    wanted = select(table).where(table.c.start >= since)
+    if host is not None:
+        wanted = wanted.where(table.c.host == host)
     with store.reading() as connection:
-        for row in connection.execute(select(table).where(table.c.start >= since)).mappings():
+        for row in connection.execute(wanted).mappings():
             counts = found.setdefault(row["name"], {}).setdefault(row["start"], {})
             for count in COUNTS:
                 counts[count] = counts.get(count, 0) + row[count]
     return found
+
+
+def every_host(store: Store) -> list[str]:
+    """The names of the hosts that ever wrote something down."""
+    with store.reading() as connection:
+        return sorted(connection.scalars(select(tables.usage.c.host).distinct()))
 
 
 def notices(store: Store, limit: int) -> list[RowMapping]:
