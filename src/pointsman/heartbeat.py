@@ -54,6 +54,6 @@ class Heartbeat:
             logs.alarm(
                 f"host {self._store.config.host}",
                 "host-twice",
-                "is the name of two agents: give each its own `host_name` in the configuration",
+                "is the name of two agents: give each its own host_name in the configuration",
             )
         self._twin = twin or self._twin

@@ -17,7 +17,7 @@ from pointsman import logs
 from pointsman.heartbeat import Heartbeat
 from pointsman.oauth import vault
 from pointsman.store import hosts as rows
-from pointsman.store.database import BusyError, Store
+from pointsman.store.database import BusyError, Store, StoreError
 from pointsman.store.hosts import AWAY, BEAT, Host
 from pointsman.store.providers import account_of
 from tests.wire.conftest import Admin
@@ -201,6 +201,22 @@ def test_new_token_is_kept_once_the_database_is_back(hosts, provider, postgres, 
     back.join()
     assert kept(store, connector) == new != old
     assert new.refresh in provider.refreshing
+
+
+def test_no_token_is_asked_for_that_could_not_be_kept(hosts, provider, postgres):
+    """A read-only server would lose the new refresh token, and the provider has taken the old."""
+    connector, name = authorized(hosts[0], provider), postgres_name(hosts[0])
+    asked = len(provider.requests)
+    postgres.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    store = store_of(hosts[0])
+    with pytest.raises(StoreError, match="takes no changes, it is read-only"):
+        vault.obtain(store.config, store, connector, instead_of=kept(store, connector))
+    assert len(provider.requests) == asked
+
+
+def postgres_name(host):
+    """The name of a host's database."""
+    return configs.load(host.config_file).database.rpartition("/")[2]
 
 
 def test_missing_row_is_a_sentence(hosts):

@@ -16,12 +16,14 @@ from sqlalchemy.exc import DBAPIError
 SILENCE = 10.0  # seconds without an answer, after which the server counts as gone
 CONNECT_TIMEOUT = 5  # seconds, for each host of the URL
 IDLE = 2  # connections that a program keeps; more are closed after use
-MOST = 10  # connections that one program may have: the agent renews 8 tokens at once
+MOST = 20  # connections that one program may have: the agent renews 8 tokens at once, by two each
 # Advisory locks, each database's own: of all who write, and of those who do what is named.
 WRITING, TURN = 0x706D, 0x706E
 
 _RO, _LOCKED, _CANCELLED = "25006", "55P03", "57014"  # SQLSTATE, appendix A of the manual
 _THEIRS = {"42501", "42P01", "42703", "3F000"}  # rights, tables, columns or schemas are missing
+
+_SERVER = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
 
 _T = TypeVar("_T")
 _Waiting = Generator[Any, Any, _T]
@@ -111,6 +113,8 @@ def writing(engine: Engine) -> Engine:
 
 def take_turn(connection: Connection, name: str) -> bool:
     """Whether no other host is in a transaction of this name; ours lasts up to five minutes."""
+    # A server that takes no changes refuses this: what is done in turn is to be written down.
+    connection.exec_driver_sql("SELECT version_num FROM alembic_version FOR KEY SHARE")
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '5min'")
     lock = func.pg_try_advisory_xact_lock(TURN, func.hashtext(name))
     return bool(connection.scalar(select(lock)))
@@ -135,7 +139,7 @@ def sentence_of(error: DBAPIError, shown_url: str, _user: str, patience: float) 
         return f"the database {shown_url} takes too long: try again"
     if isinstance(cause, psycopg.DataError):
         return f"the database {shown_url} can't keep a value: {reason}"
-    if code in _THEIRS or isinstance(cause, psycopg.OperationalError | psycopg.InternalError):
+    if code in _THEIRS or isinstance(cause, _SERVER):
         return f"the database {shown_url} can't be used: {reason}"
     return None
 
