@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from pointsman.cli import proposing
 from pointsman.cli.context import Context, pass_context
 from pointsman.errors import PointsmanError
 
@@ -32,3 +33,7 @@ def import_() -> None:
 def file(_ctx: Context, /, **_arguments: Any) -> None:
     """Bring in a file that `pointsman export` made."""
     raise PointsmanError("this version can't import files yet")
+
+
+for _command in (proposing.postfix, proposing.mailcow, proposing.iredmail):
+    import_.add_command(_command)

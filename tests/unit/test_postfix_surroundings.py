@@ -53,7 +53,7 @@ def test_items_of_a_list(maps, value, expected):
     assert (expected, []) == items(maps, value)
 
 
-@pytest.mark.parametrize("kind", ["hash", "btree", "lmdb", "cdb", "dbm", "sdbm"])
+@pytest.mark.parametrize("kind", ["hash", "btree", "lmdb", "cdb", "dbm", "sdbm", "texthash"])
 def test_keys_of_a_table(maps, kind):
     """A table of fixed strings is listed by postmap."""
     maps[1][f"{kind}:/etc/x"] = ["a.test", "b.test"]
@@ -79,11 +79,10 @@ def test_our_own_tables_are_left_out(maps):
 
 
 def test_files_are_read(maps, tmp_path):
-    """A list may name a file, and a texthash table is one; comments and folds don't count."""
+    """A list may name a file; comments and folds don't count."""
     file = tmp_path / "domains"
     file.write_text("# comment\na.test x\n  continued\n\nb.test,\n\tc\n")
     assert items(maps, str(file)) == (["a.test", "b.test"], [])
-    assert items(maps, f"texthash:{file}")[0][0] == "a.test"
     assert items(maps, str(tmp_path / "gone")) == ([], [])
 
 
@@ -200,11 +199,11 @@ def test_value_may_be_in_a_file(tmp_path):
     """Debian's myorigin is /etc/mailname."""
     name = tmp_path / "mailname"
     name.write_text("mx.test\n")
-    assert surroundings._text_or_file(str(name)) == "mx.test"
-    assert surroundings._text_or_file("mx.test") == "mx.test"
-    assert surroundings._text_or_file(str(tmp_path / "gone")) == ""
+    assert surroundings.text_or_file(str(name)) == "mx.test"
+    assert surroundings.text_or_file("mx.test") == "mx.test"
+    assert surroundings.text_or_file(str(tmp_path / "gone")) == ""
     name.write_text("\n")
-    assert surroundings._text_or_file(str(name)) == ""
+    assert surroundings.text_or_file(str(name)) == ""
 
 
 def test_everything_is_gathered(monkeypatch):

@@ -59,6 +59,10 @@ class Instance:
         """What a table answers to a key; '' if nothing."""
         return self._run("postmap", ("-q", key, table), None).stdout.removesuffix("\n")
 
+    def answers(self, table: str, keys: str) -> list[str]:
+        """Of keys, one a line, those that a table answers, each as `key<TAB>value`."""
+        return self._run("postmap", ("-q", "-", table), keys).stdout.splitlines()
+
     def complaints(self, program: str, *arguments: str, stdin: str | None = None) -> str:
         """Run a Postfix command and return its warnings, which don't show in its status."""
         return self._run(program, arguments, stdin).stderr.strip()
@@ -126,6 +130,15 @@ class Instance:
         """The entries of master.cf by `name/type`, blanks folded."""
         entries = (" ".join(line.split()) for line in self._postconf("-M").splitlines())
         return {"/".join(entry.split()[:2]): entry for entry in entries if entry}
+
+    def service_parameters(self) -> dict[str, dict[str, str]]:
+        """The `-o` options of each service by `name/type`, `$name` expanded."""
+        found: dict[str, dict[str, str]] = {}
+        for line in self._postconf("-x", "-P").splitlines():
+            spelled, _, value = line.partition("=")
+            service, _, name = spelled.strip().rpartition("/")
+            found.setdefault(service, {})[name] = value.strip()
+        return found
 
     def put_services(self, entries: Mapping[str, str]) -> None:
         """Add or replace entries of master.cf."""

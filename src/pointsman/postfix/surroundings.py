@@ -4,12 +4,12 @@ Needed where Postfix doesn't tell the milter a recipient's transport, and before
 FILTER, which would move every recipient of a message.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pointsman.postfix.conf import Instance, PostfixError
+from pointsman.postfix.conf import Instance
+from pointsman.postfix.maps import ITEM, entries
 from pointsman.routing.address import AddressError, normal_domain, split_address
 from pointsman.routing.snapshot import Surroundings
 
@@ -27,7 +27,6 @@ _OTHERS = (
     "sender_canonical_classes",
     "masquerade_classes",
 )
-_ITEMS = re.compile(r"(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}])+")
 _MAX_KEYS = 100_000
 
 
@@ -53,7 +52,7 @@ def read(instance: Instance, default_transport: str, ours: Path) -> Surroundings
     _add_transports(found, maps, values["transport_maps"])
     transport, _, nexthop = default_transport.partition(":")
     return Surroundings(
-        myorigin=_text_or_file(values["myorigin"]),
+        myorigin=text_or_file(values["myorigin"]),
         transport=transport,
         nexthop=nexthop,
         relayhost=values["relayhost"],
@@ -75,7 +74,8 @@ def _foreign_lanes(instance: Instance, ours: Path) -> Iterator[str]:
             yield name
 
 
-def _text_or_file(value: str) -> str:
+def text_or_file(value: str) -> str:
+    """What `myorigin` says, which may be in a file."""
     if not value.startswith("/"):
         return value
     try:
@@ -143,8 +143,8 @@ class _Maps:
     ours: Path
 
     def items(self, value: str, use: str, unlisted: list[str]) -> Iterator[str]:
-        for item in _ITEMS.findall(value):
-            kind, colon, name = item.partition(":")
+        for item in ITEM.findall(value):
+            kind, colon, _ = item.partition(":")
             if str(self.ours) in item:
                 continue
             if item.startswith("/"):
@@ -152,23 +152,11 @@ class _Maps:
             elif not colon or kind.startswith(("[", "!")):
                 yield item
             else:
-                keys = self._keys(item, kind, name)
-                if keys is None:
+                found = entries(self.instance, item)
+                if found is None or len(found) > _MAX_KEYS:
                     unlisted.append(f"{use}:{item}")
-                yield from keys or ()
-
-    def _keys(self, item: str, kind: str, name: str) -> list[str] | None:
-        if kind == "texthash":
-            return list(_first_words(Path(name)))[:_MAX_KEYS]
-        if kind == "inline":
-            return re.findall(r"[{,]\s*([^\s={},]+)\s*=", item)
-        if kind not in ("hash", "btree", "lmdb", "cdb", "dbm", "sdbm"):
-            return None
-        try:
-            lines = self.instance.run("postmap", "-s", item).splitlines()
-        except PostfixError:
-            return None
-        return None if len(lines) > _MAX_KEYS else [line.split("\t")[0] for line in lines]
+                else:
+                    yield from found
 
 
 def _file_items(path: Path) -> Iterator[str]:
