@@ -1,42 +1,48 @@
-"""`pointsman check`: what is wrong, or soon will be."""
+"""`pointsman check`: what is wrong, what soon will be, and what does nothing in silence."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import click
 
-from pointsman import findings
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
-from pointsman.findings import Finding
-from pointsman.oauth import vault
-from pointsman.store.book import read
 
 
 @click.command()
+@click.option(
+    "--ignore",
+    metavar="KIND",
+    multiple=True,
+    help="Leave out a kind of finding that you know and accept; repeatable.",
+)
 @json_option
 @pass_context
-def check(ctx: Context, *, as_json: bool) -> None:
-    """Look for what is wrong or soon will be, and say what to do.
+def check(ctx: Context, *, ignore: tuple[str, ...], as_json: bool) -> None:
+    """Find what is wrong, will be, or would do nothing in silence; say what to do.
 
-    Exit status 1 if there is anything: so far, client certificates that end within
-    30 days, and access tokens that are not renewed.
+    Looks at Postfix, its services and tables, at the daemons, files, connectors,
+    certificates and tokens. docs/check.md explains each kind of finding.
+
+    Exit status 1 if there is an error or a warning, 0 if there is at most a note.
+
+    \b
+    pointsman check
+    pointsman check --json --ignore soft-bounce
     """
-    found = list(_findings(ctx))
+    from pointsman.checks.finding import NOTE  # noqa: PLC0415 - slow to import
+    from pointsman.checks.gather import gather  # noqa: PLC0415
+    from pointsman.checks.table import KINDS, judge  # noqa: PLC0415
+
+    for kind in ignore:
+        if kind not in KINDS:
+            raise click.BadParameter(f"there is no kind of finding {kind!r}", param_hint="--ignore")
+    found = [f for f in judge(gather(ctx.config, ctx.store)) if f.kind not in ignore]
     if as_json:
         show.json_lines(map(asdict, found))
     else:
         for finding in found:
-            click.echo(f"{finding.severity}: {finding.name} {finding.text}")
+            click.echo(f"{finding.severity}: {finding.name} {finding.text} ({finding.kind})")
             click.echo(f"  fix: {finding.fix}")
         click.echo(f"-- {show.counted(len(found), 'finding')}")
-    if found:
+    if any(finding.severity != NOTE for finding in found):
         raise SystemExit(1)
-
-
-def _findings(ctx: Context) -> Iterator[Finding]:
-    connectors = sorted(read(ctx.store).connectors.values(), key=lambda c: c.name)
-    now = datetime.now(UTC)
-    yield from findings.ending_certificates(connectors, now)
-    yield from findings.ailing_tokens(connectors, vault.lives(ctx.store), now.timestamp())

@@ -1,18 +1,20 @@
-"""Writes docs/cli.md and docs/configuration.md from the program itself.
+"""Writes docs/cli.md, docs/configuration.md and docs/check.md from the program itself.
 
-`python docs/generate.py` writes both; with `--check` it writes nothing, names each
+`python docs/generate.py` writes them; with `--check` it writes nothing, names each
 stale file on stderr and exits with 1. tests/unit/test_docs.py calls it so.
 """
 
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import program
 
+from pointsman.checks.finding import Kind
+from pointsman.checks.table import TOPICS
 from pointsman.config import DEFAULT_PATH, Config
 
 HERE = Path(__file__).parent
@@ -107,6 +109,46 @@ def _example() -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def check_reference() -> str:
+    """Every kind of finding, by topic, from the one table."""
+    return _page(
+        NOTE,
+        "# What `pointsman check` finds",
+        _wrapped(
+            "It looks at what would otherwise do nothing in silence: an option of one service "
+            "that leaves the milter out, a rule that wins over a lane, a daemon that does not "
+            "answer, a file that somebody edited. It changes nothing. Run it after every change "
+            "to Postfix, and by your monitoring. It asks the daemons themselves, and gives the "
+            "agent the time that it has for a change before it calls anything wrong."
+        ),
+        _wrapped(
+            "Each finding is printed with what is so on this host and with what to do about it, "
+            "as a command where there is one. Its kind stands in brackets:"
+        ),
+        "```\n"
+        "error: service submission/inet has `-o smtpd_milters=`: its mail is not led, checked or "
+        "counted (no-milter)\n"
+        "  fix: `postconf -PX submission/inet/smtpd_milters && postfix reload`\n"
+        "```",
+        _wrapped(
+            "An `error` sends mail by a wrong way, unchecked, or not at all. A `warning` will "
+            "before long, or does for some mail. A `note` is something that you may have meant. "
+            "Exit status: 1 if there is an error or a warning, else 0. `--ignore KIND` leaves out "
+            "what you know and accept. `--json` prints an object a line, with `severity`, "
+            "`name`, `kind`, `text` and `fix`."
+        ),
+        *(block for topic, kinds in TOPICS.items() for block in _topic(topic, kinds)),
+    )
+
+
+def _topic(topic: str, kinds: Iterable[Kind]) -> Iterator[str]:
+    yield f"## {topic}"
+    rows = [f"| `{k.name}` | {k.severity} | {k.reason} | {k.cure} |" for k in kinds]
+    yield "\n".join(
+        ["| kind | severity | what is wrong | what to do |", "|---|---|---|---|", *rows]
+    )
+
+
 def _item(term: str, text: str) -> str:
     return textwrap.fill(
         f"- {term}: {text}",
@@ -130,6 +172,7 @@ def _page(*blocks: str) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_reference,
     "configuration.md": configuration_reference,
+    "check.md": check_reference,
 }
 
 

@@ -29,7 +29,7 @@ class Authority:
         """Make a CA and write ca.pem."""
         folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name("Pointsman lab CA"), _name("Pointsman lab CA"), key, days=30)
+        builder = _builder(_name("Pointsman lab CA"), _name("Pointsman lab CA"), key, days=60)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         certificate = builder.sign(key, hashes.SHA256())
         authority = cls(folder, key, certificate)

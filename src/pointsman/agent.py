@@ -4,10 +4,14 @@ import gc
 import math
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pointsman import findings, logs, notify_socket
+from pointsman import logs, notify_socket
+from pointsman.checks.facts import EMPTY_BOOK, Facts
+from pointsman.checks.finding import findings
+from pointsman.checks.table import CERTIFICATES
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.heartbeat import Heartbeat
@@ -102,8 +106,8 @@ class Agent:
         """Say once a day what will stop mail before long."""
         if now < self._warned + DAY:
             return
-        now_utc = datetime.now(UTC)
-        for found in findings.ending_certificates(connectors(self._store), now_utc):
+        book = replace(EMPTY_BOOK, connectors={c.name: c for c in connectors(self._store)})
+        for found in findings(CERTIFICATES, Facts(datetime.now(UTC), book=book)):
             logs.alarm(found.name, found.kind, found.text)
         self._warned = now
 

@@ -56,16 +56,19 @@ def generate(*arguments, script=ROOT / "docs" / "generate.py"):
     )
 
 
+PAGES = ("cli.md", "configuration.md", "check.md")
+
+
 def test_generated_pages_are_up_to_date():
     """Who changes a help text or a key runs `make docs` as well."""
     result = generate("--check")
     assert (result.returncode, result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["cli.md", "configuration.md"])
+@pytest.mark.parametrize("name", PAGES)
 def test_check_names_the_stale_page(tmp_path, name):
     """It writes nothing; without `--check` the page is put right."""
-    for file in ("generate.py", "program.py", "cli.md", "configuration.md"):
+    for file in ("generate.py", "program.py", *PAGES):
         shutil.copy(ROOT / "docs" / file, tmp_path)
     script, page = tmp_path / "generate.py", tmp_path / name
     page.write_text("old\n")

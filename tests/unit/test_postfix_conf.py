@@ -74,11 +74,12 @@ def test_files_of_the_instance():
 
 
 def test_parameters_are_read(scripted):
-    """A value may be empty or hold an equals sign."""
+    """A value may be empty or hold an equals sign; all are asked for in one go."""
     instance, _, answers = scripted
-    answers["postconf", "-x", "a", "b", "c"] = "a = x=y\nb =\nc = 1 2\n"
+    answers["postconf", "-x"] = "a = x=y\nb =\nc = 1 2\nd = 3\n"
     assert instance.parameters("a", "b", "c") == {"a": "x=y", "b": "", "c": "1 2"}
-    answers["postconf", "a"] = "a = $b\n"
+    assert instance.parameters("a", "unknown") == {"a": "x=y"}
+    answers["postconf",] = "a = $b\n"
     assert instance.parameters("a", expand=False) == {"a": "$b"}
 
 
@@ -178,7 +179,7 @@ def test_command_may_only_be_asked(tmp_path, text, expected):
 def test_instance_without_a_master_is_not_running(scripted, tmp_path, content):
     """No pid, a foreign one or one that is gone: `master` is what must run."""
     instance, _, answers = scripted
-    answers["postconf", "-x", "queue_directory"] = f"queue_directory = {tmp_path}\n"
+    answers["postconf", "-x"] = f"queue_directory = {tmp_path}\n"
     if content is not None:
         (tmp_path / "pid").mkdir()
         (tmp_path / "pid" / "master.pid").write_text(content)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from pointsman.errors import PointsmanError
@@ -86,10 +87,12 @@ class Instance:
             raise PostfixError(f"there is no {program}: install Postfix") from None
 
     def parameters(self, *names: str, expand: bool = True) -> dict[str, str]:
-        """Effective values, `$name` expanded unless told otherwise."""
-        printed = self._postconf(*(["-x"] if expand else []), *names)
-        pairs = (line.partition("=") for line in printed.splitlines())
-        return {name.strip(): value.strip() for name, _, value in pairs}
+        """Effective values, `$name` expanded unless told otherwise.
+
+        All are listed at once: with 1,000 lanes one costs half a second, and so do all.
+        """
+        listed = _values(self._postconf(*(["-x"] if expand else [])))
+        return {name: listed[name] for name in names if name in listed}
 
     def _postconf(self, *arguments: str) -> str:
         """Ask once, until a file changes: with 1,000 lanes each answer takes half a second."""
@@ -114,8 +117,7 @@ class Instance:
 
     def explicit(self) -> dict[str, str]:
         """What main.cf itself says, unexpanded."""
-        pairs = (line.partition("=") for line in self._postconf("-n").splitlines())
-        return {name.strip(): value.strip() for name, _, value in pairs}
+        return dict(_values(self._postconf("-n")))
 
     def set_parameters(self, values: Mapping[str, str | None]) -> None:
         """Edit main.cf; None removes the line, so that the default counts again."""
@@ -131,10 +133,10 @@ class Instance:
         entries = (" ".join(line.split()) for line in self._postconf("-M").splitlines())
         return {"/".join(entry.split()[:2]): entry for entry in entries if entry}
 
-    def service_parameters(self) -> dict[str, dict[str, str]]:
-        """The `-o` options of each service by `name/type`, `$name` expanded."""
+    def service_parameters(self, *services: str) -> dict[str, dict[str, str]]:
+        """The `-o` options of all services, or of these, by `name/type`; `$name` expanded."""
         found: dict[str, dict[str, str]] = {}
-        for line in self._postconf("-x", "-P").splitlines():
+        for line in self._postconf("-x", "-P", *(f"{name}/*" for name in services)).splitlines():
             spelled, _, value = line.partition("=")
             service, _, name = spelled.strip().rpartition("/")
             found.setdefault(service, {})[name] = value.strip()
@@ -171,6 +173,13 @@ class Instance:
     def running(self) -> bool:
         """Whether the instance is up."""
         return self.master_pid() is not None
+
+
+@lru_cache(maxsize=8)
+def _values(printed: str) -> Mapping[str, str]:
+    """What postconf prints of parameters."""
+    pairs = (line.partition("=") for line in printed.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _groups(arguments: Iterable[str]) -> Iterator[list[str]]:

@@ -6,6 +6,7 @@ case master accepts the connection and closes it without a word.
 
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from pointsman.postfix.conf import Instance, PostfixError
@@ -18,6 +19,15 @@ _NEGOTIATE = struct.pack("!IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 
 def probe_smtpd(instance: Instance) -> None:
     """Raise PostfixError for an smtpd service that gives no greeting."""
+    for name, where, reply in silent(instance):
+        raise PostfixError(
+            f"smtpd service {name} does not greet at {where} "
+            f"({reply or 'it hangs up'}): see the mail log for its reason"
+        )
+
+
+def silent(instance: Instance) -> Iterator[tuple[str, str, str]]:
+    """Each smtpd service that does not greet: its name, where it listens, what it says."""
     everywhere = instance.parameters("inet_interfaces")["inet_interfaces"]
     for name, entry in instance.services().items():
         service, kind, *_ = entry.split()
@@ -27,10 +37,7 @@ def probe_smtpd(instance: Instance) -> None:
         greeting = _greeting(host, port)
         # 220, or 4xx while the milter is not up yet: smtpd itself is there.
         if greeting[:1] not in ("2", "4"):
-            raise PostfixError(
-                f"smtpd service {name} does not greet at {host}:{port} "
-                f"({greeting or 'it hangs up'}): see the mail log for its reason"
-            )
+            yield name, f"{host}:{port}", greeting
 
 
 def _address(service: str, everywhere: str) -> tuple[str, str]:

@@ -21,10 +21,10 @@ def reload(instance: Instance, started: Iterable[str] = ()) -> bool:
     Returns False if the old queue manager is still at work, with its memory of where
     senders go. Raises PostfixError if a service does not start.
     """
-    old = _queue_managers(instance)
+    old = queue_managers(instance)
     instance.run("postfix", "reload")
     _wait_for_sockets(instance, list(started))
-    fresh = _wait(lambda: not (old & _queue_managers(instance)))
+    fresh = _wait(lambda: not (old & queue_managers(instance)))
     probe.probe_smtpd(instance)
     # The old one took unread triggers with it, and the new one would look into the
     # incoming queue only when more mail comes, or after minutes.
@@ -32,7 +32,8 @@ def reload(instance: Instance, started: Iterable[str] = ()) -> bool:
     return fresh
 
 
-def _queue_managers(instance: Instance) -> set[int]:
+def queue_managers(instance: Instance) -> set[int]:
+    """The process ids of the instance's queue managers: two for a moment, after a reload."""
     master = instance.master_pid()
     try:
         children = Path(f"/proc/{master}/task/{master}/children").read_text().split()

@@ -1,0 +1,1 @@
+"""What would otherwise do nothing in silence: facts, gathered once and judged by pure functions."""
