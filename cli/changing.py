@@ -1,7 +1,7 @@
 """Carries out what `undo` and the imports decide: shown, checked, tried, then written at once."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -38,15 +38,18 @@ def carry_out(
     untested: bool = False,
     despite_queue: bool = False,
     ask: bool = False,
+    notes: Iterable[str] = (),
 ) -> None:
     """Make the database what `after` says, in one revision; `before` is what was read.
 
-    A connector that would take mail in a new way is tried first. Raises PointsmanError, and
-    changes nothing, if anything is in the way or somebody else was faster.
+    `notes` are what a person should know besides, before they are asked. A connector that
+    would take mail in a new way is tried first. Raises PointsmanError, and changes nothing,
+    if anything is in the way or somebody else was faster.
     """
-    after = without_orphans(after)
+    after = without_orphans(before, after)
     found = differences(before, after)
     if not found:
+        _tell(notes)
         click.echo("nothing to change")
         return
     check(before, after, datetime.now(UTC))
@@ -54,6 +57,7 @@ def carry_out(
     for name in () if despite_queue else to_drain(before, after):
         refuse_if_queued(ctx, name)
     _show(found)
+    _tell(notes)
     if ask:
         _ask()
     tried = to_try(before, after)
@@ -77,6 +81,11 @@ def _ask() -> None:
     if not sys.stdin.isatty():
         raise UsageError("nothing was changed: there is no terminal to ask at, so say --yes")
     click.confirm("Make these changes?", abort=True)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {note}")
 
 
 def _show(found: list[Difference]) -> None:
@@ -114,7 +123,7 @@ def described(difference: Difference) -> Iterator[str]:
 def _cells(kind: type, name: str, old: Any, new: Any) -> str:
     field, _ = settings(kind).get(name, (None, None))
     if field is not None and field.secret:
-        return "(secret changes)"
+        return "(secret changes)" if old is not None else show.KEPT
     if field is not None and field.file:
         return "(changes)"
     shown = show.cell(getattr(new, name))

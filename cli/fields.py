@@ -9,9 +9,7 @@ import click
 
 from pointsman.errors import UsageError
 from pointsman.store.checks import checked_password
-from pointsman.store.fields import Setting, check_values, settings
-
-MOST = 1_000_000  # of anything that is counted
+from pointsman.store.fields import MOST, Setting, check_values, settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "history": "history",
     "undo": "undo",
     "host": "host",
+    "export": "exporting",
     "import": "importing",
     "run": "run",
 }

@@ -10,10 +10,9 @@ import click
 from pointsman.cli import show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.errors import UsageError
-from pointsman.rates.rate import UNLIMITED
 from pointsman.routing.turns import TURNS
 from pointsman.store.book import Book, NotFoundError, read
-from pointsman.store.checks import checked_rate, checked_sender, checked_text
+from pointsman.store.checks import checked_sender, checked_share, checked_text
 from pointsman.store.records import Sender
 
 MAX_FILE = 64 * 1024 * 1024
@@ -104,7 +103,7 @@ def _checked(rate: str | None, description: str | None) -> dict[str, Any]:
     """What a link may say besides; what is not given stays."""
     values: dict[str, Any] = {}
     if rate is not None:
-        values["rate"] = checked_rate(rate).replace(UNLIMITED, "")
+        values["rate"] = checked_share(rate)
     if description is not None:
         values["description"] = checked_text(description)
     return values

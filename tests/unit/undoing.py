@@ -17,7 +17,7 @@ def without(store, revision):
         book, changes = read_book(connection), since(connection, revision)
     own = [c for c in changes if c.revision == revision]
     later = [c for c in changes if c.revision > revision]
-    after = without_orphans(undone(book, own, later))
+    after = without_orphans(book, undone(book, own, later))
     try:
         check(book, after, NOW)
     except FaultError as error:

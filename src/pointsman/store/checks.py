@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from pointsman.errors import UsageError
-from pointsman.rates.rate import parse_rate, spell_rate
+from pointsman.rates.rate import UNLIMITED, parse_rate, spell_rate
 from pointsman.routing.address import (
     Address,
     AddressError,
@@ -153,6 +153,12 @@ def _spaced(local: str) -> bool:
 def checked_rate(text: str) -> str:
     """Accept a rate, in its normal spelling."""
     return spell_rate(parse_rate(text))
+
+
+def checked_share(text: str) -> str:
+    """Accept a sender's own rate within its agency's; '' for none."""
+    rate = checked_rate(text)
+    return "" if rate == UNLIMITED else rate
 
 
 def checked_text(text: str) -> str:

@@ -81,13 +81,16 @@ def _carriers(book: Book) -> Iterator[tuple[str, str]]:
         yield DEFAULT_AGENCY, book.default
 
 
-def without_orphans(book: Book) -> Book:
-    """The book without pauses and diversions of what it does not have."""
-    there = {*(f"agency {n}" for n in book.agencies), *(f"connector {n}" for n in book.connectors)}
+def without_orphans(before: Book, after: Book) -> Book:
+    """The second book without pauses and diversions of what only the first has."""
+    gone = {
+        *(f"agency {name}" for name in before.agencies.keys() - after.agencies.keys()),
+        *(f"connector {name}" for name in before.connectors.keys() - after.connectors.keys()),
+    }
     return replace(
-        book,
-        pauses={name: p for name, p in book.pauses.items() if name in there},
-        diversions={n: d for n, d in book.diversions.items() if n in book.connectors},
+        after,
+        pauses={name: p for name, p in after.pauses.items() if name not in gone},
+        diversions={n: d for n, d in after.diversions.items() if f"connector {n}" not in gone},
     )
 
 
@@ -98,10 +101,11 @@ def check(before: Book, after: Book, now: datetime) -> None:
         if fault not in known:
             raise FaultError(fault)
     for difference in differences(before, after):
-        _check_record(difference.new)
+        check_record(difference.new)
 
 
-def _check_record(record: Record | None) -> None:
+def check_record(record: Record | None) -> None:
+    """Raise UsageError if a record's values do not go together."""
     if isinstance(record, Agency):
         check_agency(record)
     elif isinstance(record, Connector):

@@ -8,6 +8,7 @@ from typing import Any
 from pointsman.errors import UsageError
 
 Check = Callable[[str], str]
+MOST = 1_000_000  # of anything that is counted
 
 
 @dataclass(frozen=True)

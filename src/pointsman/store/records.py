@@ -7,6 +7,7 @@ reference and, for a connector, the lane's statement (postfix/lane.py) follow fr
 from dataclasses import dataclass
 from typing import Any
 
+from pointsman.routing.turns import TURNS
 from pointsman.store.checks import (
     checked_address,
     checked_certificates,
@@ -17,6 +18,7 @@ from pointsman.store.checks import (
     checked_password,
     checked_rate,
     checked_service_account,
+    checked_share,
     checked_text,
     checked_url,
     checked_username,
@@ -244,10 +246,12 @@ class Sender:
     key: str
     agency: str
     connectors: str  # in order, with blanks between: 100,000 are read fast
-    rate: str = ""  # of this sender alone, within its agency's
-    turn: str = ""  # how several take turns: routing/turns.py
-    description: str = ""
-    off: bool = False
+    rate: str = setting(
+        "", "What each may send by itself, within its agency's rate.", check=checked_share
+    )
+    turn: str = setting("", "How several connectors take turns.", choices=("", *TURNS))
+    description: str = setting("", "A note for people.", check=checked_text)
+    off: bool = setting(False, "Switched off: its mail gets 450.")
 
     @property
     def ways(self) -> list[str]:
