@@ -48,6 +48,7 @@ hostname machine.test
 ip link set lo up
 pivot_root . run/old
 umount -l /run/old
+mount --make-rshared / # as systemd wants it: it makes a service's credentials in a namespace
 exec env -i container=lab "PATH=$PATH" "$@"
 """
 _SYSTEMD = ("/lib/systemd/systemd", "--system", "--unit=basic.target")
