@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman.importing.links import ANYBODY, candidates, links_of
+from pointsman.importing.links import links_of
+from pointsman.importing.named import ANYBODY, candidates
 from pointsman.importing.read import Odd
 from pointsman.importing.routes import route_of
 from pointsman.importing.tables import Table, fixed
@@ -129,8 +130,21 @@ def test_bare_names_stand_for_local_domains():
 def test_keys_are_normal_and_probes_are_nobody():
     """Case is folded; a domain is looked at through an address that nobody has."""
     read = town({"U@A.Test": "[one]", "<>": "[two]", '"bad': "[x]"})
-    assert candidates(read) == ["@a.test", "u@a.test", "@mx.test", '"bad@mx.test']
+    assert list(candidates(read)) == ["@a.test", "u@a.test", "@mx.test", '"bad@mx.test']
     assert route_of(read, f"{ANYBODY}@a.test").nexthop == ""
+
+
+def test_either_spelling_of_an_international_domain():
+    """Postfix takes the two for two domains, a link for one: asked for as the table spells it."""
+    found = links_of(town({"@b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.test": "[one]"}))
+    assert list(found.ways) == ["@xn--bcher-kva.test"]
+
+
+def test_a_sender_that_cant_be_linked_keeps_its_domain_out():
+    """As one whose way can't be expressed."""
+    found = links_of(town({"@a.test": "[one]", "x@y@a.test": "[two]"}))
+    assert not found.ways
+    assert "is not a sender" in said(found)["@a.test"]
 
 
 def test_extensions_that_went_another_way_are_said():

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from pointsman.errors import UsageError
 from pointsman.importing.links import links_of
 from pointsman.importing.read import Odd, Read, Remark
 from pointsman.importing.tables import find_address
@@ -85,13 +84,7 @@ class _Maker:
 
     def link(self, text: str, way: Way) -> None:
         """Link one sender, unless it is linked already."""
-        try:
-            key = checked_sender(text)
-        except UsageError as error:
-            self.found.remarks.append(
-                Remark(f"not imported, stays as it is: {error}", text, keeps=True)
-            )
-            return
+        key = checked_sender(text)
         old = self.book.senders.get(key)
         if old is not None:
             self._compare(old, way)

@@ -80,14 +80,13 @@ def find_address(tables: tuple[Table, ...], address: str, local: Local) -> Found
 
 def _keys(address: str, local: Local) -> Iterator[tuple[str, bool]]:
     parts = split_address(address)
-    name = parts.local
-    at = [i for i, letter in enumerate(name) if letter in local.delimiter and i > 0]
-    base = name[: at[0]] if at else ""
-    yield address, True
-    if base:
-        yield str(Address(base, parts.domain)), False
-    if parts.domain in local.domains:
-        yield name, False
-        if base:
-            yield base, False
-    yield f"@{parts.domain}", False
+    name, domain = parts.local, parts.domain
+    at = next((i for i, letter in enumerate(name) if letter in local.delimiter and i > 0), 0)
+    names = [name, name[:at]] if at else [name]
+    for whole, text in zip((True, False), names, strict=False):
+        # With quotes, as RFC 5321 wants it, and as older tables have it (postconf(5), 3.2).
+        for spelled in dict.fromkeys((str(Address(text, domain)), f"{text}@{domain}")):
+            yield spelled, whole
+    if domain in local.domains:
+        yield from ((text, False) for text in names)
+    yield f"@{domain}", False
