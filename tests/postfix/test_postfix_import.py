@@ -2,20 +2,17 @@
 
 import re
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lab.certs import Authority
-from lab.city import City, new_folder
+from lab.city import new_folder
 from lab.instance import Instance
-from lab.nexthop import NextHop
 from pointsman.importing.links import links_of
 from pointsman.importing.postfix import read_postfix
 from pointsman.postfix.conf import Instance as Conf
+from tests.postfix.old_town import LOGINS, add_map, enable_all, move_in, old_town, ways
 
-LOGINS = {"court": "c0urt $1 #pass:x", "police": "p0lice\\$$ {x}", "tax": 'täx "pass'}
 SENDERS = (
     "clerk@court.test",
     "other+ext@court.test",
@@ -31,16 +28,6 @@ SENDERS = (
     "post@tax.test",
     "any@elsewhere.test",
 )
-
-
-def add_map(city, kind, name, rows):
-    """Write a table and return what main.cf calls it."""
-    path = city.postfix.config_directory / name
-    path.write_text("".join(f"{key} {value}\n" for key, value in rows.items()))
-    path.chmod(0o600 if "passwd" in name else 0o644)
-    if kind in ("hash", "lmdb"):
-        city.postfix.postfix("postmap", f"{kind}:{path}")
-    return f"{kind}:{path}"
 
 
 def relays(city, shared, plain):
@@ -101,69 +88,27 @@ def settle_in(city):
 @pytest.fixture
 def lived_in():
     """Such a Postfix before anybody has heard of Pointsman."""
-    with _lived_in() as city:
-        yield city
-
-
-@contextmanager
-def _lived_in():
-    folder = new_folder()
-    city = City(folder, Instance(folder / "postfix"), Authority.create(folder / "ca"))
-    try:
-        for name, tls, logins in (
-            ("shared", "starttls", ("court", "police")),
-            ("tax", "tls", ("tax",)),
-            ("plain", "none", ()),
-            ("default", "none", ()),
-        ):
-            certificate = None if tls == "none" else city.authority.issue("localhost")
-            known = {login: LOGINS[login] for login in logins}
-            hop = NextHop(name, known, certificate=certificate, implicit_tls=tls == "tls")
-            city.hops[name] = hop.start()
-        default = city.hops["default"].port
-        city.postfix.create({"relayhost": f"[127.0.0.1]:{default}"})
-        city.postfix.start()
+    with old_town() as city:
         settle_in(city)
         yield city
-    finally:
-        city.postfix.stop()
-        for hop in city.hops.values():
-            hop.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def ways(city, round_):
-    """Where a message of each sender arrives, as whom, in TLS or not, and what greets there."""
-    for sender in SENDERS:
-        assert city.send(sender, sender, f"{sender} {round_}").code == 250
-    found = {}
-    for sender in SENDERS:
-        (message,) = city.arrived(f"{sender} {round_}")
-        found[sender] = (message.server, message.login, message.password, message.tls, message.helo)
-    return found
 
 
 def test_each_sender_goes_as_before(lived_in):
     """Server, login, password, TLS and name in EHLO are the same, with all connectors live."""
-    before = ways(lived_in, "before")
+    before = ways(lived_in, SENDERS, "before")
     assert before["press@fire.test"][:2] == ("shared", "police")
     assert before["boss+vip@court.test"][0] == "default"
-    lived_in.postfix.cli("setup")
-    for daemon in ("policy", "milter", "agent"):
-        lived_in.postfix.start_daemon(daemon)
+    move_in(lived_in)
     shown = lived_in.postfix.cli("import", "postfix")
     assert "repeat it with --yes" in shown
     assert lived_in.postfix.cli("sender", "list") == "-- 0 senders\n"
     done = lived_in.cli("import", "postfix", "--yes")
     assert shown.partition("\nnothing is changed")[0] == done.partition("revision ")[0]
     assert not any(password in shown + done for password in LOGINS.values())
-    assert ways(lived_in, "staged") == before
-    for name in re.findall("connector enable (.*)", done):
-        lived_in.postfix.cli("connector", "enable", name)
-    lived_in.settle()
-    lived_in.outlast_memory()
+    assert ways(lived_in, SENDERS, "staged") == before
+    enable_all(lived_in, done)
     mark = lived_in.postfix.log_size()
-    assert ways(lived_in, "after") == before
+    assert ways(lived_in, SENDERS, "after") == before
     lanes = re.findall(r"postfix/(pm-[^/]*)/smtp.*status=sent", lived_in.postfix.log(mark))
     assert len(lanes) == len(SENDERS) - 1  # all but the one that no map names
     again = lived_in.postfix.cli("import", "postfix", "--yes")

@@ -85,11 +85,15 @@ def test_a_row_of_its_own_among_the_transports_is_linked_too():
     assert list(links_of(town({"@a.test": "[one]", "u@a.test": "[one]"})).ways) == ["@a.test"]
 
 
-def test_patterns_among_the_transports_overrule_links_of_domains():
-    """So they have to go, once the connectors are live."""
-    pattern = Table("pcre:x", {}.get, pattern=True)
+@pytest.mark.parametrize(
+    ("answers", "text"),
+    [({}.get, "overrule links of domains"), (lambda _key: "smtp:", "by the wrong way")],
+)
+def test_tables_of_transports_that_know_whole_addresses(answers, text):
+    """They count before a domain's link; one that answers everything answers for a carrier."""
+    pattern = Table("pcre:x", answers, pattern=True)
     read = replace(town(), transports=(fixed("t", {"@a.test": "smtp:[one]"}), pattern))
-    assert "overrules" in links_of(read).remarks[0].text
+    assert [text in remark.text for remark in links_of(read).remarks] == [True]
 
 
 def test_an_exception_to_a_domain_goes_by_the_default_relay():

@@ -41,8 +41,9 @@ class Library:
 
     def _opened(self, parameter: str, item: str, *, senders: bool) -> Table:
         kind, _, name = item.removeprefix("proxy:").partition(":")
-        # One that stands in main.cf itself may hold a password.
-        shown = f"{kind}: of {parameter}" if kind in ("static", "inline") else item
+        # What stands in main.cf itself may hold a password.
+        own = kind == "static" or "{" in item
+        shown = f"{kind}: of {parameter}" if own else item
         if kind == "static":
             return constant(shown, name.strip("{} "))
         found = entries(self.instance, item)

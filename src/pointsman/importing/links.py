@@ -11,10 +11,17 @@ from pointsman.errors import UsageError
 from pointsman.importing.named import ANYBODY, candidates, extended, sender_tables, with_rows
 from pointsman.importing.read import Odd, Read, Remark
 from pointsman.importing.routes import NULL_KEY, Route, route_of
+from pointsman.importing.tables import find_address
 from pointsman.importing.ways import Way, way_of
-from pointsman.routing.address import Address, lookup_keys
+from pointsman.routing.address import Address, carrier_domain, lookup_keys
 from pointsman.store.checks import checked_sender
 
+TRANSPORTS = "sender_dependent_default_transport_maps"
+ANSWERS_ALL = (
+    "answers for any address, Pointsman's own included: with a live connector, mail would leave by "
+    'the wrong way as long as this stands in main.cf. See "A table that answers everything" in '
+    "docs/import.md before you enable one"
+)
 _NOWHERE = "import.pointsman.invalid"
 
 
@@ -115,17 +122,17 @@ def _at(key: str, route: Route) -> str:
 
 
 def _overruling(read: Read, found: Links) -> None:
-    """Say it of tables that may know whole addresses, which count before a domain's link."""
+    """Say it of tables that may know whole addresses, which count before a domain's link.
+
+    One that answers for any address answers for a carrier, too, and so misleads linked mail.
+    """
     domains = [key for key in found.ways if key.startswith("@")]
     for table in read.transports:
-        if (table.pattern or table.learn is not None) and domains:
-            found.remarks.append(
-                Remark(
-                    "is asked for whole addresses, and so overrules links of domains as long as it "
-                    "stands in main.cf",
-                    f"sender_dependent_default_transport_maps {table.name}",
-                )
-            )
+        if find_address((table,), f"{ANYBODY}@{carrier_domain(ANYBODY, ANYBODY)}", read.local):
+            found.remarks.append(Remark(ANSWERS_ALL, f"{TRANSPORTS} {table.name}"))
+        elif domains and (table.pattern or table.learn is not None):
+            text = "may know whole addresses, and these overrule links of domains"
+            found.remarks.append(Remark(text, f"{TRANSPORTS} {table.name}"))
 
 
 def _extensions(read: Read, found: Links) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pointsman.importing.dumps import Row, read_dump
+from pointsman.importing.links import ANSWERS_ALL, TRANSPORTS
 from pointsman.importing.postfix import exchangers
 from pointsman.importing.read import Read, Remark, Service
 from pointsman.importing.tables import Table, fixed
@@ -64,7 +65,7 @@ def _read(rows: dict[str, list[Row]]) -> Read:
         logins=(senders.owners(),),
         exchangers=exchangers,
         # No delimiter: the query answers the whole address, with its extension, first.
-        remarks=(_SHIPPED, *senders.remarks()),
+        remarks=(_SHIPPED, Remark(ANSWERS_ALL, f"mailcow's {TRANSPORTS}"), *senders.remarks()),
     )
 
 

@@ -8,6 +8,7 @@ import dns.exception
 import dns.resolver
 
 from pointsman.importing.library import Library
+from pointsman.importing.links import TRANSPORTS
 from pointsman.importing.read import Read, Remark, Service
 from pointsman.importing.tables import Local
 from pointsman.postfix.conf import Instance
@@ -17,7 +18,6 @@ from pointsman.postfix.surroundings import text_or_file
 DNS_SECONDS = 5.0
 _PASSWORDS = "smtp_sasl_password_maps"
 _POLICIES = "smtp_tls_policy_maps"
-TRANSPORTS = "sender_dependent_default_transport_maps"
 LOGINS = "smtpd_sender_login_maps"
 RELAYHOSTS = "sender_dependent_relayhost_maps"
 # Of a service: what decides where, as whom and how safely it sends, and what a lane leaves out.
