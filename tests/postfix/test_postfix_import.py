@@ -11,6 +11,7 @@ from lab.instance import Instance
 from pointsman.importing.links import links_of
 from pointsman.importing.postfix import read_postfix
 from pointsman.postfix.conf import Instance as Conf
+from pointsman.postfix.conf import PostfixError
 from tests.postfix.old_town import LOGINS, add_map, enable_all, move_in, old_town, ways
 
 SENDERS = (
@@ -179,6 +180,14 @@ def test_tables_that_cant_be_listed_are_asked(instance):
     assert {k: w.hosts for k, w in links_of(read_).ways.items()} == {"u@a.test": ("odd:25",)}
     said = [remark.where for remark in read_.remarks if remark.keeps]
     assert [where.split()[1].partition(":")[0] for where in said] == ["unionmap", "pcre"]
+
+
+@pytest.mark.parametrize("table", ["hash:/no/such/file", "pcre:/no/such/file", "odd:x"])
+def test_a_table_that_cant_be_asked_ends_it(instance, table):
+    """It might overrule the others: nothing is concluded without it."""
+    maps = f"inline:{{@a.test=[one]}}, {table}"
+    with pytest.raises(PostfixError, match=f"the table {table} can't be asked"):
+        links_of(read(instance, sender_dependent_relayhost_maps=maps))
 
 
 def test_what_goes_by_recipient_stays(instance):

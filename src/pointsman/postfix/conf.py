@@ -61,8 +61,17 @@ class Instance:
         return self._run("postmap", ("-q", key, table), None).stdout.removesuffix("\n")
 
     def answers(self, table: str, keys: str) -> list[str]:
-        """Of keys, one a line, those that a table answers, each as `key<TAB>value`."""
-        return self._run("postmap", ("-q", "-", table), keys).stdout.splitlines()
+        """Of keys, one a line, those that a table answers, each as `key<TAB>value`.
+
+        Raises PostfixError if the table can't be asked.
+        """
+        result = self._run("postmap", ("-q", "-", table), keys)
+        if result.returncode != 0 and result.stderr:
+            # A table in braces may hold passwords, and Postfix's words hold the table.
+            name = table.partition("{")[0]
+            words = "" if name != table else ": " + " ".join(result.stderr.split())
+            raise PostfixError(f"the table {name} can't be asked{words}")
+        return result.stdout.splitlines()
 
     def complaints(self, program: str, *arguments: str, stdin: str | None = None) -> str:
         """Run a Postfix command and return its warnings, which don't show in its status."""
