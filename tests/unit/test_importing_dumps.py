@@ -3,7 +3,7 @@
 import pytest
 
 from pointsman.errors import UsageError
-from pointsman.importing.dumps import read_dump, rows_of
+from pointsman.importing.dumps import Layout, read_dump, rows_of
 
 MARIADB = r"""/*M!999999\- enable the sandbox mode */
 -- MariaDB dump 10.19  Distrib 10.11.6-MariaDB, for debian-linux-gnu (x86_64)
@@ -50,7 +50,8 @@ COPY public.sender_relayhost (id, account, relayhost) FROM stdin;
 \.
 SELECT pg_catalog.setval('public.sender_relayhost_id_seq', 3, true);
 """
-INSERTS = r"""CREATE TABLE public.domain (
+INSERTS = r"""-- PostgreSQL database dump
+CREATE TABLE public.domain (
     domain character varying(255) NOT NULL,
     "key" text,
     CONSTRAINT d CHECK ((domain <> ''::text))
@@ -62,7 +63,7 @@ INSERT INTO public.domain ("key", domain) VALUES (NULL, 'b.test');
 
 def test_what_mariadb_writes():
     """Strings are read to the letter, whatever they hold; NULL is empty."""
-    rows = rows_of(MARIADB, "x", {"relayhosts"})["relayhosts"]
+    rows = rows_of(MARIADB, Layout({"relayhosts": "id hostname"}, {}))["relayhosts"]
     assert rows == [
         {
             "id": "1",
@@ -77,7 +78,7 @@ def test_what_mariadb_writes():
 
 def test_what_postgresql_writes():
     """COPY, as pg_dump does if not told otherwise."""
-    rows = rows_of(POSTGRESQL, "x", {"sender_relayhost", "domain"})
+    rows = rows_of(POSTGRESQL, Layout({"sender_relayhost": "account"}, {"domain": "domain"}))
     assert [(r["account"], r["relayhost"]) for r in rows["sender_relayhost"]] == [
         ("@a.test", "[r.test]:587"),
         ("o'hara@b.test", ""),
@@ -88,7 +89,7 @@ def test_what_postgresql_writes():
 
 def test_what_postgresql_writes_with_inserts():
     """With and without columns' names."""
-    assert rows_of(INSERTS, "x", {"domain"})["domain"] == [
+    assert rows_of(INSERTS, Layout({"domain": "domain"}, {}))["domain"] == [
         {"domain": "a.test", "key": "it's"},
         {"domain": "b.test", "key": ""},
     ]
@@ -97,8 +98,9 @@ def test_what_postgresql_writes_with_inserts():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "none of the tables"),
-        ("CREATE TABLE `other` (`a` int);", "none of the tables"),
+        ("", "has no table relayhosts"),
+        ("CREATE TABLE `other` (`a` int);", "has no table relayhosts"),
+        ("CREATE TABLE `relayhosts` (`id` int); INSERT INTO `relayhosts` VALUES (1);", "no column"),
         ("INSERT INTO `relayhosts` VALUES (1);", "structure"),
         ("INSERT INTO `relayhosts` VALUES ('never ends", "no dump"),
     ],
@@ -106,10 +108,15 @@ def test_what_postgresql_writes_with_inserts():
 def test_what_is_no_such_dump(text, why):
     """It is said, and not taken for an empty one."""
     with pytest.raises(UsageError, match=why):
-        rows_of(text, "x", {"relayhosts"})
+        rows_of(text, Layout({"relayhosts": "hostname"}, {}))
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    """One sentence."""
+def test_files_that_are_not_taken(tmp_path):
+    """One that is not there, one that is far too large."""
+    layout = Layout({"relayhosts": "hostname"}, {})
     with pytest.raises(UsageError, match="No such file"):
-        read_dump(str(tmp_path / "gone.sql"), ["relayhosts"])
+        read_dump(str(tmp_path / "gone.sql"), layout)
+    with (tmp_path / "large.sql").open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(UsageError, match="more than 32 MiB"):
+        read_dump(str(tmp_path / "large.sql"), layout)

@@ -4,7 +4,8 @@ The statements' strings are sqlglot's to read; nothing is executed.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlglot import Token, TokenType, tokenize
@@ -21,50 +22,59 @@ _COPY = re.compile(
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _NO_COLUMN = {"PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FULLTEXT", "FOREIGN", "CHECK"}
 _NULL = "\\N"
+_CREATE = [TokenType.CREATE, TokenType.TABLE]
+_INSERT = [TokenType.INSERT, TokenType.INTO]
 
 
-def read_dump(name: str, wanted: Iterable[str]) -> dict[str, list[Row]]:
-    """The rows of the tables that are wanted; NULL is ''. A table that is not there has none.
+@dataclass(frozen=True)
+class Layout:
+    """The tables and columns that a dump is read for; without those that are needed it is none."""
 
-    Raises UsageError for a file that is no dump of any of these tables.
+    needed: Mapping[str, str]  # table: columns, with blanks between
+    more: Mapping[str, str]
+
+
+def read_dump(name: str, layout: Layout) -> dict[str, list[Row]]:
+    """The rows of the tables that are wanted; NULL is ''. One that need not be there has none.
+
+    Raises UsageError for a file that is no dump of these tables.
     """
-    path = Path(name)
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise UsageError(
-                f"{name}: more than {MAX_FILE >> 20} MiB; dump the tables that are needed, as "
-                "--help shows"
-            )
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return rows_of(_text(Path(name)), layout)
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror}") from None
-    return rows_of(text, name, set(wanted))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
-def rows_of(text: str, name: str, wanted: set[str]) -> dict[str, list[Row]]:
+def _text(path: Path) -> str:
+    if path.stat().st_size > MAX_FILE:
+        raise UsageError(f"more than {MAX_FILE >> 20} MiB: dump what --help shows, and no more")
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def rows_of(text: str, layout: Layout) -> dict[str, list[Row]]:
     """The same, of a dump's text."""
-    found: dict[str, list[Row]] = {table: [] for table in wanted}
-    seen = set()
+    known = {**layout.needed, **layout.more}
+    found: dict[str, list[Row]] = {}
     for table, columns, data in _COPY.findall(text):
-        if table in wanted:
-            seen.add(table)
+        if table in known:
             names = [column.strip(' "') for column in columns.split(",")]
-            found[table] += [
-                dict(zip(names, _fields(line), strict=True)) for line in data.split("\n")[:-1]
-            ]
-    dialect = "mysql" if "`" in text or "MySQL dump" in text else "postgres"
+            lines = map(_fields, data.split("\n")[:-1])
+            found.setdefault(table, []).extend(dict(zip(names, r, strict=True)) for r in lines)
     try:
-        tokens = tokenize(_COPY.sub("", text), read=dialect)
+        dialect = "postgres" if "PostgreSQL database dump" in text else "mysql"
+        _take_in(tokenize(_COPY.sub("", text), read=dialect), known, found)
     except SqlglotError as error:
-        raise UsageError(
-            f"{name}: is no dump that can be read: {str(error).splitlines()[0]}"
-        ) from None
-    seen |= _statements(tokens, found)
-    if not seen:
-        raise UsageError(
-            f"{name}: has none of the tables {', '.join(sorted(wanted))}: dump them as --help shows"
-        )
-    return found
+        raise UsageError(f"is no dump that can be read: {str(error).splitlines()[0]}") from None
+    missing = [table for table in layout.needed if table not in found]
+    if missing:
+        raise UsageError(f"has no table {', '.join(missing)}: dump what --help shows")
+    for table, rows in found.items():
+        for column in known[table].split():
+            if rows and column not in rows[0]:
+                raise UsageError(f"table {table} has no column {column}: its layout is not known")
+    return {table: found.get(table, []) for table in known}
 
 
 def _fields(line: str) -> list[str]:
@@ -76,23 +86,21 @@ def _unescaped(field: str) -> str:
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), field)
 
 
-def _statements(tokens: list[Token], found: dict[str, list[Row]]) -> set[str]:
-    """Take in CREATE TABLE for the columns' names, INSERT for the rows; return what was there."""
+def _take_in(tokens: list[Token], known: Collection[str], found: dict[str, list[Row]]) -> None:
+    """CREATE TABLE has the columns' names, INSERT the rows."""
     columns: dict[str, list[str]] = {}
     at = 0
     while at < len(tokens):
         kinds = [token.token_type for token in tokens[at : at + 2]]
         end = _end(tokens, at)
-        if kinds == [TokenType.CREATE, TokenType.TABLE]:
+        if kinds in (_CREATE, _INSERT):
             table, rest = _named(tokens[at + 2 : end])
-            if table in found:
+            if table in known and kinds == _CREATE:
                 columns[table] = list(_columns(rest))
-        elif kinds == [TokenType.INSERT, TokenType.INTO]:
-            table, rest = _named(tokens[at + 2 : end])
-            if table in found:
-                found[table] += _inserted(rest, columns.get(table, []))
+                found.setdefault(table, [])
+            elif table in known:
+                found.setdefault(table, []).extend(_inserted(rest, columns.get(table, [])))
         at = end + 1
-    return set(columns)
 
 
 def _end(tokens: list[Token], at: int) -> int:
@@ -126,7 +134,7 @@ def _inserted(tokens: list[Token], columns: list[str]) -> Iterator[Row]:
         values = [_value(item) for item in _items(row)]
         if len(values) != len(columns):
             raise UsageError(
-                "the dump has rows without their columns' names: dump the table's structure, too"
+                "has rows without their columns' names: dump the tables' structure, too"
             )
         yield dict(zip(columns, values, strict=True))
 

@@ -3,28 +3,34 @@
 Its table sender_relayhost is what sender_dependent_relayhost_maps asks; the rest is main.cf's.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pointsman.importing.dumps import Row, read_dump
+from pointsman.importing.dumps import Layout, Row, read_dump
 from pointsman.importing.postfix import RELAYHOSTS
 from pointsman.importing.read import Read, Remark
 from pointsman.importing.tables import fixed
 
-_TABLES = ("sender_relayhost", "domain", "mailbox", "throttle")
+_LAYOUT = Layout(
+    {"sender_relayhost": "account relayhost"},
+    {"domain": "domain", "mailbox": "username", "throttle": "account"},
+)
+# The tables of main.cf that ask the database.
+_SQL = re.compile(r"\b(mysql|pgsql|sqlite):")
 _TABLE = "sender_relayhost"
 _HOME = ("", "dovecot", "virtual", "lmtp", "local", "mlmmj", "error", "discard")
 
 
 def read_iredmail(dump: str, postfix: Read) -> Read:
     """A dump together with the instance that asks the database."""
-    rows = read_dump(dump, _TABLES)
+    rows = read_dump(dump, _LAYOUT)
     relays = {row["account"]: row["relayhost"] for row in rows[_TABLE] if row["relayhost"]}
     users = [row["username"] for row in rows["mailbox"] if row.get("active", "1") == "1"]
-    listed = tuple(table for table in postfix.relayhosts if table.keys)
+    others = tuple(table for table in postfix.relayhosts if not _SQL.search(table.name))
     return replace(
         postfix,
-        relayhosts=(fixed(_TABLE, relays), *listed),
+        relayhosts=(fixed(_TABLE, relays), *others),
         logins=(fixed("mailbox", {user: user for user in users}),),
         remarks=(*filter(_still_so, postfix.remarks), *_remarks(rows)),
     )
@@ -32,7 +38,7 @@ def read_iredmail(dump: str, postfix: Read) -> Read:
 
 def _still_so(remark: Remark) -> bool:
     """Not of the table in the database, which the dump lists."""
-    return not (remark.where.startswith(RELAYHOSTS) and "sql:" in remark.where)
+    return not (remark.where.startswith(RELAYHOSTS) and _SQL.search(remark.where))
 
 
 def _remarks(rows: dict[str, list[Row]]) -> Iterator[Remark]:
@@ -43,7 +49,7 @@ def _remarks(rows: dict[str, list[Row]]) -> Iterator[Remark]:
     for row in rows["throttle"]:
         yield Remark(
             "is iRedAPD's rate, and stays there: the imported agencies have none",
-            f"throttle {row.get('account', '')}",
+            f"throttle {row['account']}",
         )
 
 

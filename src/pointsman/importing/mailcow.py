@@ -7,21 +7,25 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pointsman.importing.dumps import Row, read_dump
+from pointsman.importing.dumps import Layout, Row, read_dump
 from pointsman.importing.links import ANSWERS_ALL, TRANSPORTS
 from pointsman.importing.postfix import exchangers
 from pointsman.importing.read import Read, Remark, Service
 from pointsman.importing.tables import Table, fixed
 
-_TABLES = (
-    "relayhosts",
-    "transports",
-    "domain",
-    "alias_domain",
-    "alias",
-    "mailbox",
-    "sender_acl",
-    "tls_policy_override",
+_LAYOUT = Layout(
+    {
+        "relayhosts": "id hostname username password",
+        "domain": "domain relayhost",
+        "alias_domain": "alias_domain target_domain",
+        "alias": "address goto",
+        "mailbox": "username attributes",
+    },
+    {
+        "transports": "destination nexthop",
+        "sender_acl": "logged_in_as send_as",
+        "tls_policy_override": "dest policy parameters",
+    },
 )
 _ENFORCED = "smtp_enforced_tls"
 _MAIN_CF = {
@@ -39,7 +43,7 @@ _SHIPPED = Remark(
 
 def read_mailcow(dump: str) -> Read:
     """A dump, read as mailcow's own Postfix asks its database."""
-    return _read(read_dump(dump, _TABLES))
+    return _read(read_dump(dump, _LAYOUT))
 
 
 def _read(rows: dict[str, list[Row]]) -> Read:
@@ -101,7 +105,9 @@ class _Senders:
         for row in self.rows["mailbox"]:
             attributes = _attributes(row)
             relay = self._relays.get(str(attributes.get("relayhost", "")))
-            enforced = str(attributes.get("tls_enforce_out", "")) == "1" and row["active"] == "1"
+            enforced = (
+                str(attributes.get("tls_enforce_out", "")) == "1" and row.get("active") == "1"
+            )
             known[row["username"]] = relay, enforced
         for alias in _active(self.rows["alias"]):
             relay, enforced = known.get(alias["goto"], (None, False))
