@@ -37,7 +37,7 @@ class Sources(click.Group):
 
 @click.group("import", cls=Sources)
 def import_() -> None:
-    """Bring in agencies, connectors and senders; shows what would change, and asks.
+    """Bring in agencies, connectors and senders; shows first what would change.
 
     `pointsman import FILE` is short for `pointsman import file FILE`.
     """
