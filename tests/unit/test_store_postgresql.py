@@ -230,6 +230,27 @@ def test_what_the_url_says_counts_more(config):
     assert shown == ["mx1", "7s", "5s"]
 
 
+def test_first_server_that_takes_changes_is_found(config):
+    """Of several, as libpq does it: one is down here."""
+    server, _, name = config.database.removeprefix("postgresql://").partition("/")
+    login, _, address = server.partition("@")
+    hosts = f"host=127.0.0.1:1&host={address}&target_session_attrs=read-write"
+    assert works(Store(replace(config, database=f"postgresql://{login}@/{name}?{hosts}")))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://pm:hunter2@db/pm",
+        "postgresql://db/pm?user=pm&password=hunter2&sslpassword=hunter2",
+    ],
+)
+def test_password_is_shown_nowhere(config, url):
+    """Wherever it stands in the URL."""
+    shown = Store(replace(config, database=url)).shown_url
+    assert "hunter2" not in shown
+
+
 def test_missing_driver_is_a_sentence(monkeypatch):
     """It is an extra of its own, and the sentence tells how to get it."""
     monkeypatch.setitem(sys.modules, "psycopg", None)

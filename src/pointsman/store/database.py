@@ -75,7 +75,8 @@ class Store:
     @property
     def shown_url(self) -> str:
         """The URL without a password."""
-        return self._url.render_as_string(hide_password=True)
+        hidden = {name: "..." for name in self._url.query if "password" in name}  # libpq's own
+        return self._url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
