@@ -12,6 +12,12 @@ COURT = Agency("court", ("court-app",))
 SMTP = Connector("smtp", hosts=("h.test",), auth="password", username="court", password="gAAAA-old")
 
 
+@pytest.fixture
+def database(either_database):
+    """All of it is true of SQLite and of PostgreSQL."""
+    return either_database
+
+
 @pytest.fixture(autouse=True)
 def anna(monkeypatch):
     """She changes everything here, on mx.test."""

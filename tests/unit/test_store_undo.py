@@ -18,6 +18,12 @@ PAUSE = Pause("agency court", "anna", "2026-11-21T10:00:00+00:00", "", "audit")
 
 
 @pytest.fixture
+def database(either_database):
+    """All of it is true of SQLite and of PostgreSQL."""
+    return either_database
+
+
+@pytest.fixture
 def filled(store, monkeypatch):
     """A database with one of each, at revision 1, by anna."""
     monkeypatch.setenv("SUDO_USER", "anna")
