@@ -74,6 +74,7 @@ class Pair:
 
     hosts: dict[str, Host]
     postgres: Postgres
+    node: Node  # where that runs
 
     @property
     def both(self):
@@ -89,6 +90,11 @@ class Pair:
     def mx2(self):
         """The one that joined it."""
         return self.hosts["mx2"]
+
+    def start_postgres(self):
+        """Start the server again, where it was."""
+        with self.node.inside():
+            self.postgres.start()
 
     def settle(self, timeout=15):
         """Wait until both know the newest revision; returns how long it took (seconds)."""
@@ -121,7 +127,7 @@ def pair():
             hosts[name] = Host(name, nodes[name], city)
             stack.callback(stop, hosts[name])
             start(hosts[name], hosts[NAMES[0]].city)
-        both = Pair(hosts, postgres)
+        both = Pair(hosts, postgres, nodes["db"])
         with both.mx1.node.inside():
             furnish(both.mx1.city)
         both.settle()
