@@ -58,6 +58,12 @@ def test_kind_is_explained(kind):
 
 BEHIND = smtpd("127.0.0.1:10025", smtpd_milters="")
 NEAR_MISSES = {
+    "this host's own row, which is old": replace(
+        facts(), hosts=(wrong.Neighbour(wrong.CONFIG.host, "1", 0, 0.0, 0.0),)
+    ),
+    "another host that is well": replace(
+        facts(), hosts=(wrong.Neighbour("mx9", "1", 0, 0.0, wrong.NOW.timestamp() - 30),)
+    ),
     "another spelling of the same list": wrong.wired(
         smtpd_milters=(f"inet:h:1 {MILTER}", f"inet:h:1, {MILTER}")
     ),

@@ -20,6 +20,7 @@ from pointsman.checks.facts import (
 from pointsman.config import Config
 from pointsman.postfix.conf import spell_list
 from pointsman.routing.snapshot import Lane, Link, Snapshot
+from pointsman.store.hosts import Host as Neighbour
 from pointsman.store.records import Agency, Connector, Sender
 
 CONFIG = Config()
@@ -203,6 +204,7 @@ WRONG = {
     "snapshot": applied(snapshot_differs=True),
     "lmdb": applied(lmdb_differs="`@court.test pm-court:[h.test]:587`"),
     "not-reloaded": postfix(unread=(Path("/etc/postfix/main.cf"),)),
+    "other-host": replace(facts(), hosts=(Neighbour("mx9", "1", 0, 0.0, 0.0),)),
     "clock": replace(facts(), newest=NOW + timedelta(hours=1)),
     "postfix": postfix(running=False),
     "smtpd": daemons(silent={"smtp/inet": ""}),

@@ -77,3 +77,19 @@ def clock_back(facts: Facts) -> Iterator[Found]:
         newest = f"the newest change was made at {facts.newest:%Y-%m-%d %H:%M} UTC"
         text = f"says {facts.now:%Y-%m-%d %H:%M} UTC, but {newest}"
         yield Found("clock", text, "`timedatectl set-ntp true`; rates and certificates go by it")
+
+
+def other_hosts(facts: Facts) -> Iterator[Found]:
+    """A host that shares the database is away, or can't apply what it says."""
+    for host in facts.hosts:
+        state = host.state(facts.book.revision, facts.now.timestamp())
+        if host.name == facts.config.host or state not in ("away", "troubled"):
+            continue
+        if state == "away":
+            minutes = host.age(facts.now.timestamp()) / 60
+            text = f"was last seen {minutes:.0f} minutes ago, at revision {host.revision}"
+            fix = f"start its agent; `pointsman host remove {host.name}` if it is gone for good"
+        else:
+            text = f"stays at revision {host.revision}: {host.trouble}"
+            fix = "`pointsman check` on it"
+        yield Found(f"host {host.name}", text, fix)

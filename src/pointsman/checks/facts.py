@@ -16,6 +16,7 @@ from pointsman.config import DEFAULT_PATH, Config
 from pointsman.postfix.lane import TABLE_TYPES
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store.book import Book
+from pointsman.store.hosts import Host as Neighbour
 
 USUAL = Path("/etc/postfix")
 _ITEM = re.compile(r"\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}]+(?:\{(?:[^{}]|\{[^{}]*\})*\})?")
@@ -178,6 +179,7 @@ class Facts:
     tokens: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     touched: Mapping[str, datetime] = field(default_factory=dict)  # connectors' last change
     newest: datetime | None = None  # change in the database
+    hosts: tuple[Neighbour, ...] = ()  # those that share it
 
     def path_of(self, item: str, service: Service) -> Path | None:
         """The unix socket that an item of a list leads a service to, as seen from outside."""

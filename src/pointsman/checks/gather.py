@@ -22,7 +22,7 @@ from pointsman.postfix.files import text_of
 from pointsman.postfix.lane import Tables
 from pointsman.routing import snapshot as snapshots
 from pointsman.routing.snapshot import Snapshot
-from pointsman.store import tables
+from pointsman.store import hosts, tables
 from pointsman.store.book import read
 from pointsman.store.database import Store
 
@@ -66,6 +66,7 @@ def _from_database(config: Config, store: Store) -> Facts:
             book=book,
             tokens=vault.lives(store),
             newest=datetime.fromisoformat(newest) if newest else None,
+            hosts=tuple(hosts.all_of(store)),
             touched={name: datetime.fromisoformat(at) for name, at in entered},
         )
     except PointsmanError as error:

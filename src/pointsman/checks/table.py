@@ -235,6 +235,12 @@ TOPICS: dict[str, tuple[Kind, ...]] = {
             "`postmap lmdb:/etc/postfix/pointsman/sender_transport`",
         ),
         Kind("not-reloaded", WARNING, applied.not_reloaded, "`postfix reload`"),
+        Kind(
+            "other-host",
+            WARNING,
+            applied.other_hosts,
+            "`pointsman check` on that host; `pointsman host remove` if it is gone for good",
+        ),
         Kind("clock", WARNING, applied.clock_back, "`timedatectl set-ntp true`"),
     ),
     "Daemons and their files": (
