@@ -75,6 +75,10 @@ MISTAKES = {
         f"postconf -e multi_instance_directories=$MAIL_CONFIG/copy; {RELOAD}",
     ),
     "service without milters": Mistake("no-milter", own("smtpd_milters=")),
+    "service with another milter alone": Mistake(
+        "no-milter",
+        own("smtpd_milters={inet:127.0.0.1:$FREE,connect_timeout=1s,default_action=accept}"),
+    ),
     "chrooted service": Mistake(
         "milter-unreachable", f'postconf -F "$PORT/inet/chroot=y"; {RELOAD}'
     ),

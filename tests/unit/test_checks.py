@@ -189,6 +189,16 @@ def test_service_keeps_its_other_options_when_no_milters_goes():
     ]
 
 
+def test_service_keeps_its_own_milters_when_ours_is_added():
+    """A signer that main.cf does not know must not be lost by the fix."""
+    found = facts(smtpd(smtpd_milters="inet:localhost:8891"))
+    fix = fix_of(found)
+    assert "pointsman_submission_milters=inet:localhost:8891, { unix:pointsman/milter.sock, " in fix
+    assert "'submission/inet/smtpd_milters=$pointsman_submission_milters'" in fix
+    fix = fix_of(facts(smtpd(smtpd_milters="")))
+    assert fix == "`postconf -PX submission/inet/smtpd_milters && postfix reload`"
+
+
 @pytest.mark.parametrize("chrooted", [True, False])
 def test_milter_out_of_the_queue_directory_is_seen(chrooted):
     """A chrooted daemon can never reach it; one that is not can."""

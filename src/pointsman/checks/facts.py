@@ -190,6 +190,12 @@ class Facts:
         inside = service.chrooted or not path.startswith("/")
         return self.postfix.queue / path.lstrip("/") if inside else Path(path)
 
+    def takes_back(self, service: Service) -> bool:
+        """Whether a content filter returns mail to a service, which has passed us before."""
+        filtered = any(self.postfix.value("content_filter", s) for s in self.postfix.of("smtpd"))
+        there = self.postfix.value("content_filter", service)
+        return filtered and not there and (service.loopback or "content_filter" in service.options)
+
     def milter_items(self, service: Service, name: str = "smtpd_milters") -> list[str]:
         """The milters that a service asks."""
         return items(self.postfix.value(name, service))
@@ -227,6 +233,14 @@ class Facts:
     def then_reload(self, program: str, *words: str) -> str:
         """The same, in force at once."""
         return f"`{self.command(program, *words)} && {self.command('postfix', 'reload')}`"
+
+    def taking_option(self, service: Service, name: str) -> str:
+        """Taking an option of master.cf away again."""
+        return self.then_reload("postconf", "-PX", f"{service.name}/{name}")
+
+    def putting_option(self, service: Service, name: str, value: str) -> str:
+        """Putting one there; postconf takes no blanks in it."""
+        return self.then_reload("postconf", "-P", f"{service.name}/{name}={value}")
 
     @property
     def reloading(self) -> str:

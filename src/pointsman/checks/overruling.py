@@ -263,7 +263,7 @@ def soft_bounces(facts: Facts) -> Iterator[Found]:
         yield Found(f"main.cf {name}", text, fix)
     for service in facts.postfix.services.values():
         if service.options.get(name) == "yes":
-            fix = facts.then_reload("postconf", "-PX", f"{service.name}/{name}")
+            fix = facts.taking_option(service, name)
             yield Found(f"service {service.name}", f"has `-o {name}=yes`, which {text}", fix)
 
 

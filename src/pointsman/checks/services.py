@@ -19,35 +19,41 @@ MACROS = {
 }
 
 
-def _own(facts: Facts, service: Service, name: str) -> str:
-    """Taking an option of master.cf away again."""
-    return facts.then_reload("postconf", "-PX", f"{service.name}/{name}")
-
-
-def _put(facts: Facts, service: Service, name: str, value: str) -> str:
-    """Putting one there; postconf takes no blanks in it."""
-    return facts.then_reload("postconf", "-P", f"{service.name}/{name}={value}")
-
-
-def takes_back(facts: Facts, service: Service) -> bool:
-    """Whether a content filter returns mail to this service, which has passed us before."""
-    filtered = any(facts.postfix.value("content_filter", s) for s in facts.postfix.of("smtpd"))
-    there = facts.postfix.value("content_filter", service)
-    return filtered and not there and (service.loopback or "content_filter" in service.options)
-
-
 def without_milter(facts: Facts) -> Iterator[Found]:
     """`-o smtpd_milters=` without ours: the service's mail is not led, checked or counted."""
     if not facts.wiring.done:
         return
     for service in facts.postfix.of("smtpd"):
         found = facts.milter_items(service)
-        if any(map(facts.means_milter, found)) or takes_back(facts, service):
+        if any(map(facts.means_milter, found)) or facts.takes_back(service):
             continue
         if "smtpd_milters" in service.options:
             own = " ".join(found)
             text = f"has `-o smtpd_milters={own}`: its mail is not led, checked or counted"
-            yield Found(f"service {service.name}", text, _own(facts, service, "smtpd_milters"))
+            yield Found(f"service {service.name}", text, _asking(facts, service))
+
+
+def _asking(facts: Facts, service: Service) -> str:
+    """As main.cf says it, unless milters of the service's own would be lost by that."""
+    own = [i for i in facts.milter_items(service) if not facts.means_milter(i)]
+    if set(own) <= set(items(facts.postfix.value("smtpd_milters"))):
+        return facts.taking_option(service, "smtpd_milters")
+    return _with_ours(facts, service, "smtpd_milters")
+
+
+def _with_ours(facts: Facts, service: Service, name: str) -> str:
+    """By a parameter of its own, since `postconf -P` takes no blanks in a value.
+
+    A path relative to the queue directory is right in a chroot and outside of it.
+    """
+    queue, path = facts.postfix.queue, facts.config.milter_socket
+    seen = path.relative_to(queue) if path.is_relative_to(queue) else path
+    own = [i for i in facts.milter_items(service, name) if not facts.means_milter(i)]
+    value = ", ".join([*own, f"{{ unix:{seen}, {MILTER_LIMITS} }}"])
+    parameter = re.sub(r"\W", "_", f"pointsman_{service.fields[0]}_milters")
+    setting = facts.command("postconf", "-e", f"{parameter}={value}")
+    option = facts.command("postconf", "-P", f"{service.name}/{name}=${parameter}")
+    return f"`{setting} && {option} && {facts.command('postfix', 'reload')}`"
 
 
 def unreachable_milter(facts: Facts) -> Iterator[Found]:
@@ -68,16 +74,12 @@ def unreachable_milter(facts: Facts) -> Iterator[Found]:
 
 
 def _reaching(facts: Facts, service: Service, name: str) -> str:
-    """A path relative to the queue directory is right in a chroot and outside of it."""
-    queue, socket = facts.postfix.queue, facts.config.milter_socket
-    if not socket.is_relative_to(queue):
-        where = f'milter: {{socket: "unix:{queue}/pointsman/milter.sock"}}'
-        return f"write {where} into {facts.config.path}, then {facts.ours('setup')}"
-    item = f"{{ unix:{socket.relative_to(queue)}, {MILTER_LIMITS} }}"
-    others = [i for i in facts.milter_items(service, name) if not facts.means_milter(i)]
-    setting = facts.command("postconf", "-e", f"pointsman_{name}={', '.join([*others, item])}")
-    option = facts.command("postconf", "-P", f"{service.name}/{name}=$pointsman_{name}")
-    return f"`{setting} && {option} && {facts.command('postfix', 'reload')}`"
+    """The socket must be where the service can see it."""
+    queue = facts.postfix.queue
+    if facts.config.milter_socket.is_relative_to(queue):
+        return _with_ours(facts, service, name)
+    where = f'milter: {{socket: "unix:{queue}/pointsman/milter.sock"}}'
+    return f"write {where} into {facts.config.path}, then {facts.ours('setup')}"
 
 
 def milters_off(facts: Facts) -> Iterator[Found]:
@@ -85,16 +87,16 @@ def milters_off(facts: Facts) -> Iterator[Found]:
     name = "receive_override_options"
     for service in facts.postfix.of("smtpd", "pickup"):
         given = items(facts.postfix.value(name, service))
-        if "no_milters" not in given or takes_back(facts, service):
+        if "no_milters" not in given or facts.takes_back(service):
             continue
         rest = ",".join(option for option in given if option != "no_milters")
         text = "has `no_milters`: its mail is not led, checked or counted"
         if name not in service.options:
             fix = facts.then_reload("postconf", "-e", f"{name}={rest}")
         elif rest:
-            fix = _put(facts, service, name, rest)
+            fix = facts.putting_option(service, name, rest)
         else:
-            fix = _own(facts, service, name)
+            fix = facts.taking_option(service, name)
         yield Found(f"service {service.name}", text, fix)
 
 
@@ -124,13 +126,9 @@ def accepting_milter(facts: Facts) -> Iterator[Found]:
             if action in _SAFE_ACTIONS:
                 continue
             text = f"has `{action}` for when the milter is away: mail goes unchecked then"
-            yield Found(f"service {service.name}", text, _safe_action(facts, service))
-
-
-def _safe_action(facts: Facts, service: Service) -> str:
-    if "smtpd_milters" in service.options:
-        return _own(facts, service, "smtpd_milters")
-    return facts.ours("setup")
+            inherited = "smtpd_milters" not in service.options
+            fix = facts.ours("setup") if inherited else _asking(facts, service)
+            yield Found(f"service {service.name}", text, fix)
 
 
 def missing_macros(facts: Facts) -> Iterator[Found]:
@@ -143,87 +141,6 @@ def missing_macros(facts: Facts) -> Iterator[Found]:
                 yield Found(f"main.cf {name}", text, facts.then_reload("postconf", "-X", name))
 
 
-def proxy_filter(facts: Facts) -> Iterator[Found]:
-    """Behind `smtpd_proxy_filter` the milter sees neither header nor body."""
-    name = "smtpd_proxy_filter"
-    for service in facts.postfix.of("smtpd"):
-        proxy = facts.postfix.value(name, service)
-        if proxy:
-            text = f"passes its mail through the filter at {proxy}: the milter sees no header"
-            yield Found(f"service {service.name}", text, _after_queue(facts, service, proxy))
-
-
-def _after_queue(facts: Facts, service: Service, proxy: str) -> str:
-    """The same filter, asked after the queue: the milter has decided by then."""
-    host, _, port = proxy.removeprefix("inet:").rpartition(":")
-    filter_ = f"smtp:[{(host or '127.0.0.1').strip('[]')}]:{port}"
-    inside = "smtpd_proxy_filter" in service.options
-    where = (
-        ["-PX", f"{service.name}/smtpd_proxy_filter"] if inside else ["-X", "smtpd_proxy_filter"]
-    )
-    away = facts.command("postconf", *where)
-    put = facts.command("postconf", "-P", f"{service.name}/content_filter={filter_}")
-    return (
-        f"filter after the queue: `{away} && {put} && {facts.command('postfix', 'reload')}`; "
-        "the filter must then let mail through or bounce it, and can't refuse it any more"
-    )
-
-
-def filter_returns(facts: Facts) -> Iterator[Found]:
-    """A content filter gives mail back to a service that asks the milter again.
-
-    Mail is counted twice, its login is gone, and carriers are refused.
-    """
-    for service in facts.postfix.of("smtpd"):
-        given = items(facts.postfix.value("receive_override_options", service))
-        asked = facts.asks_milter(service) and "no_milters" not in given
-        if not takes_back(facts, service) or not asked:
-            continue
-        rest = [item for item in facts.milter_items(service) if not facts.means_milter(item)]
-        text = (
-            "takes mail back from a content filter and asks the milter again: it is counted twice, "
-            "its login is gone, and carriers are refused"
-        )
-        value = ",".join([*given, "no_milters"])
-        fix = (
-            _put(facts, service, "receive_override_options", value)
-            if not rest
-            else _put(facts, service, "smtpd_milters", ",".join(rest))
-        )
-        yield Found(f"service {service.name}", text, fix)
-
-
-def filter_by_pipe(facts: Facts) -> Iterator[Found]:
-    """A content filter gives mail back by sendmail(1): the milter is asked again."""
-    pipes = {s.fields[0] for s in facts.postfix.of("pipe")}
-    for service in facts.postfix.of("smtpd"):
-        name = facts.postfix.value("content_filter", service).partition(":")[0]
-        if name in pipes:
-            yield Found(
-                f"service {service.name}",
-                f"has the content filter {name}, a pipe(8): what it gives back by sendmail(1) "
-                "passes the milter again, without a login",
-                "have the filter take and return mail by SMTP, to a service of its own with "
-                "-o content_filter= -o receive_override_options=no_milters (FILTER_README, "
-                '"Advanced content filter")',
-            )
-
-
-def filter_refuses_carriers(facts: Facts) -> Iterator[Found]:
-    """A service to which a content filter gives mail back refuses carriers.
-
-    DNS does not know their domain.
-    """
-    for service in filter(lambda s: takes_back(facts, s), facts.postfix.of("smtpd")):
-        for name in RESTRICTIONS:
-            rules = items(facts.postfix.value(name, service))
-            if "reject_unknown_sender_domain" not in rules:
-                continue
-            rest = ",".join(r for r in rules if r != "reject_unknown_sender_domain")
-            text = f"takes mail back from a filter, and its {name} refuse carriers (.pm.invalid)"
-            yield Found(f"service {service.name}", text, _put(facts, service, name, rest))
-
-
 def without_policy(facts: Facts) -> Iterator[Found]:
     """Postfix asks the policy daemon itself, but a service has other restrictions."""
     socket = "/".join(facts.config.policy_socket.parts[-2:])
@@ -232,11 +149,11 @@ def without_policy(facts: Facts) -> Iterator[Found]:
             continue
         for service in facts.postfix.of("smtpd"):
             own = service.options.get(name)
-            if own is None or socket in own or takes_back(facts, service):
+            if own is None or socket in own or facts.takes_back(service):
                 continue
             value = ",".join(["check_policy_service", f"unix:{socket}", *items(own)])
             text = f"has `-o {name}` of its own, which leave out the policy daemon"
-            yield Found(f"service {service.name}", text, _put(facts, service, name, value))
+            yield Found(f"service {service.name}", text, facts.putting_option(service, name, value))
 
 
 def unreachable_policy(facts: Facts) -> Iterator[Found]:
@@ -265,7 +182,7 @@ def marker_overruled(facts: Facts) -> Iterator[Found]:
         own = service.options.get(name)
         if own is not None and items(own)[:1] != [ours]:
             text = f"has `-o {name}={own}`: null-sender mail loses its lane"
-            yield Found(f"service {service.name}", text, _own(facts, service, name))
+            yield Found(f"service {service.name}", text, facts.taking_option(service, name))
 
 
 DECODING = {
@@ -288,4 +205,4 @@ def carriers_shown(facts: Facts) -> Iterator[Found]:
                 continue
             value = ",".join([tables.pcre(table), *items(own)])
             text = f"has `-o {name}={own}`: carriers or markers leave by it as they are"
-            yield Found(f"service {service.name}", text, _put(facts, service, name, value))
+            yield Found(f"service {service.name}", text, facts.putting_option(service, name, value))

@@ -95,7 +95,7 @@ def _fixed(facts: Facts, name: str) -> Iterator[Found]:
     for service in facts.postfix.of("smtpd", "cleanup"):
         own = service.options.get(name, FIXED[name])
         if own not in _SAFE.get(name, (FIXED[name],)):
-            fix = facts.then_reload("postconf", "-PX", f"{service.name}/{name}")
+            fix = facts.taking_option(service, name)
             yield Found(f"service {service.name}", f"has `-o {name}={own}`", fix)
 
 

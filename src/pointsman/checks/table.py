@@ -10,6 +10,7 @@ from pointsman.checks import (
     connectors,
     daemons,
     files,
+    filters,
     overruling,
     services,
     settings,
@@ -107,25 +108,25 @@ TOPICS: dict[str, tuple[Kind, ...]] = {
         Kind(
             "proxy-filter",
             ERROR,
-            services.proxy_filter,
+            filters.proxy_filter,
             "use the same filter after the queue, as `content_filter`",
         ),
         Kind(
             "filter-returns",
             ERROR,
-            services.filter_returns,
+            filters.filter_returns,
             "`-o receive_override_options=no_milters` where it gives mail back",
         ),
         Kind(
             "filter-pipe",
             WARNING,
-            services.filter_by_pipe,
+            filters.filter_by_pipe,
             "let the filter speak SMTP, and give mail back to a service of its own",
         ),
         Kind(
             "filter-sender",
             ERROR,
-            services.filter_refuses_carriers,
+            filters.filter_refuses_carriers,
             "take `reject_unknown_sender_domain` out of that service's restrictions",
         ),
         Kind(
