@@ -74,7 +74,7 @@ def teach(command: click.Command, group: str = "") -> None:
         kind = _kind(command, param, group)
         if kind:
             param.type = Name(kind)
-        elif isinstance(param, click.Option) and param.metavar == "FILE":
+        elif param.metavar == "FILE":
             param.type = click.Path()
 
 

@@ -163,7 +163,8 @@ class Machine:
 
 def refused() -> str:
     """Why no machine can be made here, as in most containers; '' if one can."""
-    trial = ["unshare", *_NAMESPACES, "true"]
+    mounts = "mount -t tmpfs tmpfs /mnt && mount -t cgroup2 cgroup2 /mnt"
+    trial = ["unshare", *_NAMESPACES, "--fork", "sh", "-c", mounts]
     return subprocess.run(trial, capture_output=True, text=True, check=False).stderr.strip()
 
 

@@ -90,21 +90,6 @@ def test_owners_and_modes(machine):
         assert machine.run("stat", "-c", "%a %U:%G", path).strip() == wanted
 
 
-def test_configuration_file_says_the_defaults(machine):
-    """As comments; each may be switched on as it stands."""
-    text = machine.run("cat", "/etc/pointsman/pointsman.yaml")
-    assert not re.search(r"^[^#\n]", text, re.MULTILINE)
-    keys = re.sub(r"^# \S.*\n", "", text, flags=re.MULTILINE)
-    switched_on = re.sub(r"^#", "", keys, flags=re.MULTILINE)
-    check = (
-        "import dataclasses, sys, pathlib; from pointsman.config import Config, load;"
-        "found = load(pathlib.Path(sys.argv[1]));"
-        "assert dataclasses.replace(found, path=Config().path) == Config(), found"
-    )
-    machine.write("/tmp/all.yaml", switched_on.encode())
-    machine.run("/usr/lib/pointsman/bin/python3", "-c", check, "/tmp/all.yaml")
-
-
 def test_every_library_is_there(machine):
     """Nothing was linked against what only the building machine has."""
     found = machine.run("find", "/usr/lib/pointsman", "-name", "*.so").split()
