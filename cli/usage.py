@@ -9,9 +9,10 @@ import click
 from pointsman.cli import live, show
 from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.cli.pausing import duration
+from pointsman.store import hosts
 from pointsman.store.book import Book, NotFoundError, read
 from pointsman.store.tables import COUNTS
-from pointsman.store.usage import SLICE, every_host
+from pointsman.store.usage import SLICE, has_any
 from pointsman.store.usage import read as read_usage
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -52,18 +53,18 @@ def usage(ctx: Context, name: str | None, since: str, host: str | None, *, as_js
 
 def _known(ctx: Context, host: str | None) -> str | None:
     """A host's name, if there is one: a typing mistake must not look like an idle host."""
-    if host is not None and host not in every_host(ctx.store):
+    if host is not None and not has_any(ctx.store, host):
         raise NotFoundError(f"no host {host!r} ever wrote usage; `pointsman host list` shows them")
     return host
 
 
 def _say_whose(ctx: Context, host: str | None) -> None:
     """What the columns are about, where there is more than one host."""
-    hosts = every_host(ctx.store)
-    if len(hosts) > 1 and host is None:
+    names = [found.name for found in hosts.all_of(ctx.store)]
+    if len(names) > 1 and host is None:
         shared = ctx.config.policy.counters != "memory"
         left = "LEFT is shared" if shared else f"LEFT is that of {ctx.config.host} alone"
-        click.echo(f"of {', '.join(hosts)} together; {left}")
+        click.echo(f"of {', '.join(names)} together; {left}")
 
 
 def _names(book: Book, name: str | None) -> list[str]:

@@ -73,10 +73,11 @@ def read(
     return found
 
 
-def every_host(store: Store) -> list[str]:
-    """The names of the hosts that ever wrote something down."""
+def has_any(store: Store, host: str) -> bool:
+    """Whether a host ever wrote something down."""
+    wanted = select(tables.usage.c.host).where(tables.usage.c.host == host).limit(1)
     with store.reading() as connection:
-        return sorted(connection.scalars(select(tables.usage.c.host).distinct()))
+        return connection.scalar(wanted) is not None
 
 
 def notices(store: Store, limit: int) -> list[RowMapping]:
