@@ -104,6 +104,7 @@ class Store:
 
         Programs of this host lock files: see locks.py.
         """
+        self._require_file()
         with _sentences(self):
             connection = self.backend.reading(self.engine).connect()
             try:
