@@ -9,6 +9,8 @@ from pointsman.policy.ledger import Ledger
 from pointsman.policy.verdict import GO, Verdict
 from pointsman.rates.counters import Memory
 
+_MOST = 10**12  # of an amount that may be true: beyond any rate
+
 Steps = dict[tuple[str, int, str], list[tuple[float, int]]]
 
 
@@ -40,7 +42,7 @@ def replay(ledger: Ledger, lines: Iterable[Sequence[str]]) -> None:
             if line[0] == "step":
                 _, end, amount, key, seconds, unit = line
                 known = steps.setdefault((text_of(key), int(seconds), unit), [])
-                known.append((float(end), int(amount)))
+                known.append((float(end), _amount(amount)))
             else:
                 _restore(ledger, steps)
                 _DO[line[0]](ledger, *line[1:])
@@ -49,6 +51,13 @@ def replay(ledger: Ledger, lines: Iterable[Sequence[str]]) -> None:
     _restore(ledger, steps)
     if damaged:
         logs.journal_damaged(ledger.journal.path, damaged)
+
+
+def _amount(word: str) -> int:
+    amount = int(word)
+    if not 0 <= amount <= _MOST:
+        raise ValueError(word)
+    return amount
 
 
 def _restore(ledger: Ledger, steps: Steps) -> None:
@@ -69,9 +78,10 @@ def _charge(
     sender: str,
 ) -> None:
     line = (text_of(agency), text_of(connector), text_of(sender))
-    if int(recipients) and isinstance(ledger.counters, Memory):
+    amount = _amount(recipients)
+    if amount and isinstance(ledger.counters, Memory):
         wanted = ledger.rules.wanted(line)
-        ledger.counters.windows.count(wanted, int(recipients), float(at))
+        ledger.counters.windows.count(wanted, amount, float(at))
     for name in (queue_id, instance):
         if name != "-":
             ledger.answered.add(GO, name)
@@ -89,7 +99,7 @@ def _hold(
     sender: str,
 ) -> None:
     line = (text_of(agency), text_of(connector), text_of(sender))
-    held = Held(queue_id, line, int(recipients), exempt == "1", float(since), int(number))
+    held = Held(queue_id, line, _amount(recipients), exempt == "1", float(since), int(number))
     # Until the first look at the counters, new mail waits behind what is held.
     ledger.held.add(held, f"agency {line[0]}")
     ledger.answered.add(Verdict("HOLD", "held already"), queue_id)
@@ -98,7 +108,7 @@ def _hold(
 def _went(ledger: Ledger, at: str, queue_id: str, amount: str) -> None:
     held = ledger.held.by_id.get(queue_id)
     if held is not None and queue_id not in ledger.held.going:
-        ledger.held.let_go(held, float(at), int(amount))
+        ledger.held.let_go(held, float(at), _amount(amount))
 
 
 def _go(ledger: Ledger, at: str, queue_id: str, amount: str) -> None:

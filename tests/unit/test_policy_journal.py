@@ -75,10 +75,14 @@ def test_damaged_lines_are_left_out_and_said(tmp_path, log):
     life = Life(tmp_path)
     fill(life)
     before = known(life)
-    life.kill(b"charge x y\nhold\ngo 1.0\n\n\0\0\0\ncharge 1.0 x Q i a c -\nunknown 5\n")
+    large = b"9" * 20  # what no window could hold
+    life.kill(
+        b"charge x y\nhold\ngo 1.0\n\n\0\0\0\ncharge 1.0 x Q i a c -\nunknown 5\n"
+        b"charge 1.0 %b Q i a c -\nstep 1.0 -5 agency%%20a 60 messages\n" % large
+    )
     assert before == known(life)
     (line,) = log()
-    assert "7 damaged lines left out" in line
+    assert "9 damaged lines left out" in line
     life.end()
 
 

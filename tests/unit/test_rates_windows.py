@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointsman.rates.counted import STEPS
 from pointsman.rates.rate import Window
-from pointsman.rates.windows import NEVER, STEPS, Windows
+from pointsman.rates.windows import NEVER, Windows
 
 EPOCH = 1_763_700_000.0
 TINY = 1e-6  # seconds: clocks of our days have no finer floats

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from pointsman.errors import PointsmanError
+from pointsman.rates.counted import Step
 from pointsman.rates.rate import Rate
-from pointsman.rates.windows import Near, Over, Step, Use, Wanted, Windows
+from pointsman.rates.windows import Near, Over, Use, Wanted, Windows
 
 
 class CountersError(PointsmanError):

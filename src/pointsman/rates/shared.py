@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 
+from pointsman.rates.counted import STEPS
 from pointsman.rates.counters import CountersError
 from pointsman.rates.pipeline import Pipeline
 from pointsman.rates.rate import Rate, Window
-from pointsman.rates.windows import NEVER, STEPS, WARN, Near, Over, Use, Wanted
+from pointsman.rates.windows import NEVER, WARN, Near, Over, Use, Wanted
 
 TIMEOUT = 1.0  # seconds for one answer
 AWAY = 1.0  # seconds without a new attempt after a failure
