@@ -4,20 +4,18 @@
 nothing is held or paused, the lane has room, the message is new, and its windows have room.
 """
 
-import re
 from dataclasses import dataclass
 from math import inf
 
 from pointsman import logs
 from pointsman.policy.journal import names
 from pointsman.policy.ledger import Ledger
-from pointsman.policy.protocol import Request
-from pointsman.policy.rules import Line, Rules, number_of
+from pointsman.policy.protocol import Brief, Request, Requests
+from pointsman.policy.rules import Line, number_of
 from pointsman.policy.verdict import GO, shown
-from pointsman.rates.windows import Wanted, Windows
+from pointsman.rates.windows import Rows, Wanted, Windows
 
 _MOST = 200_000  # plans; half of them may be of mail that is not counted
-_IDS = re.compile(r"[0-9A-Za-z.]{1,64} [0-9A-Za-z.]{1,64}")  # two of journal.is_id's
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class Plan:
     """What is the same for each message of a sender, or of a line that the milter names."""
 
     line: Line
-    wanted: Wanted
+    rows: Rows  # where it is counted
     most: float  # recipients for which its windows ever have room
     backlog: int  # messages that its lane may have on their way
     sharing: tuple[str, ...]  # the connectors whose mail takes that lane
@@ -36,73 +34,67 @@ class Plan:
 class Plans:
     """The plans of one revision; they end with it."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, ledger: Ledger, windows: Windows) -> None:
+        self.rules = ledger.rules
+        self._ledger = ledger
+        self._windows = windows
         self._known: dict[str, Plan | None] = {}
 
-    def of(self, request: Request) -> Plan | None:
-        """The plan for a request; None for mail that is not counted."""
-        get = request.get
-        # No value has a newline in it. One string is one look into memory, a tuple is five.
-        if agency := get("agency"):
-            if "exempt" in request:
-                return None
-            key = f"{agency}\n{get('connector', '')}\n{get('counter', '')}"
-        else:
-            domain = get("recipient", "").rpartition("@")[2]
-            who = f"{get('sender', '')}\n{get('sasl_username', '')}\n{get('client_address', '')}"
-            key = f"{who}\n{domain}"
-        try:
-            return self._known[key]
-        except KeyError:
-            return self._learn(key, request)
+    def let_through(self, brief: Brief, data: bytes, now: float, moment: str) -> bool:
+        """Charge a message, write it down and let it go; or change nothing, and say False.
 
-    def _learn(self, key: str, request: Request) -> Plan | None:
+        `data` is the whole request, `moment` is `now` as the journal has it.
+        """
+        queue_id, instance, count, kind = brief
+        try:
+            plan = self._known[kind]
+        except KeyError:
+            plan = self._learn(kind, data)
+        ledger = self._ledger
+        if plan is None or ledger.held.by_id or ledger.answered.knows(queue_id, instance):
+            return False
+        if ledger.backlog.watched and ledger.backlog.full(plan.sharing, plan.backlog):
+            return False
+        recipients = 1 if count == "1" else number_of(count)
+        if recipients > plan.most:
+            return False
+        if self._windows.charge_rows(plan.rows, recipients, now) is not None:
+            return False
+        ledger.note_near(now)
+        ledger.backlog.add(queue_id, plan.line, now)
+        ledger.journal.add(f"charge {moment} {recipients} {queue_id} {instance} {plan.journal}")
+        ledger.tally.add_line(plan.line, recipients, "sent", now)
+        ledger.answered.add(GO, queue_id, instance)
+        if plan.log:
+            logs.rated(queue_id, plan.log)
+        return True
+
+    def _learn(self, kind: str, data: bytes) -> Plan | None:
+        """The plan for mail of a kind; None for what is not counted, or has to be looked at."""
+        (request,) = Requests().feed(data)
+        if self.rules.is_behind(request.get("revision", "")):
+            return None
         if len(self._known) >= _MOST:
             self._known.clear()
-        asked = self.rules.asked(request)
-        plan = None
-        if not asked.exempt:
-            wanted = self.rules.wanted(asked.line)
-            plan = Plan(
-                asked.line,
-                wanted,
-                _largest(wanted),
-                self.rules.backlog(asked.connector),
-                self.rules.sharing(asked.connector),
-                names(asked.line),
-                shown(asked, GO) if asked.direct else "",
-            )
-        self._known[key] = plan
+        plan = self._known[kind] = self._plan(request)
         return plan
+
+    def _plan(self, request: Request) -> Plan | None:
+        asked = self.rules.asked(request)
+        if asked.exempt or self.rules.snapshot.pauses:
+            return None
+        wanted = self.rules.wanted(asked.line)
+        return Plan(
+            asked.line,
+            Rows(wanted),
+            _largest(wanted),
+            self.rules.backlog(asked.connector),
+            self.rules.sharing(asked.connector),
+            names(asked.line),
+            shown(asked, GO) if asked.direct else "",
+        )
 
 
 def _largest(wanted: Wanted) -> float:
     windows = [window for _, rate in wanted for window in rate]
     return min((w.limit for w in windows if w.unit == "recipients"), default=inf)
-
-
-def let_through(ledger: Ledger, windows: Windows, plan: Plan, request: Request, now: float) -> bool:
-    """Charge a message, write it down and let it go; or change nothing, and say False."""
-    queue_id, instance = request.get("queue_id", ""), request.get("instance", "")
-    ids = f"{queue_id} {instance}"
-    if (
-        ledger.held.by_id
-        or ledger.rules.snapshot.pauses
-        or not _IDS.fullmatch(ids)
-        or ledger.answered.get(queue_id, instance) is not None
-        or (ledger.backlog.watched and ledger.backlog.full(plan.sharing, plan.backlog))
-    ):
-        return False
-    recipients = number_of(request.get("recipient_count", ""))
-    wanted = plan.wanted
-    if wanted and (recipients > plan.most or windows.charge(wanted, recipients, now) is not None):
-        return False
-    ledger.note_near(now)
-    ledger.backlog.add(queue_id, plan.line, now)
-    ledger.journal.add(f"charge {now!r} {recipients} {ids} {plan.journal}")
-    ledger.tally.add_line(plan.line, recipients, "sent", now)
-    ledger.answered.add(GO, queue_id, instance)
-    if plan.log:
-        logs.rated(queue_id, plan.log)
-    return True

@@ -13,7 +13,6 @@ MAX_VALUE = 8 * 1024
 Request = dict[str, str]
 
 # What Postfix itself sends, in its order (smtpd_check.c); what comes behind differs by version.
-# One expression reads that in half the time; all else gets the same from `_request`.
 _ATTRIBUTES = (
     *("request", "protocol_state", "protocol_name"),
     *("client_address", "client_name", "client_port", "reverse_client_name"),
@@ -23,15 +22,29 @@ _ATTRIBUTES = (
     *("ccert_subject", "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint"),
     *("encryption_protocol", "encryption_cipher", "encryption_keysize"),
 )
-READ = (  # those of them that anybody looks at
-    *("request", "protocol_state", "client_address", "sender", "recipient", "recipient_count"),
-    *("queue_id", "instance", "sasl_username"),
-)
-_VALUE = r"[^\0\r\n]*"
+_VALUE = r"[^\n]*+"
+_READ = {  # what anybody looks at; what is odd is left to `Requests`
+    "request": "smtpd_access_policy",
+    "protocol_state": "END-OF-MESSAGE",
+    **dict.fromkeys(("client_address", "sender", "sasl_username"), f"({_VALUE})"),
+    "recipient": rf"(?:[^\n]*@(?!\n))?+({_VALUE})",  # its domain
+    "recipient_count": "([0-9]{0,7})",
+    **dict.fromkeys(("queue_id", "instance"), "([0-9A-Za-z.]{1,64})"),  # as journal.is_id
+}
 _POSTFIX = re.compile(
-    "".join(f"{n}=({_VALUE})\n" if n in READ else f"{n}={_VALUE}\n" for n in _ATTRIBUTES)
+    "".join(f"{name}={_READ.get(name, _VALUE)}\n" for name in _ATTRIBUTES)
     + rf"(?:(?:policy_context|compatibility_level|mail_version)={_VALUE}\n)*\n"
 )
+# What our milter sends; mail that is exempt has one line more.
+_MILTER = re.compile(
+    "".join(
+        f"{name}={_READ[name]}\n"
+        for name in ("request", "protocol_state", "queue_id", "instance", "recipient_count")
+    )
+    + rf"(agency=[^\n]++\nconnector={_VALUE}\ncounter={_VALUE}\nrevision={_VALUE}\n)\n"
+)
+
+Brief = tuple[str, str, str, str]  # queue id, instance, recipient count, kind
 
 
 class ProtocolError(PointsmanError):
@@ -49,10 +62,6 @@ class Requests:
 
         Raises ProtocolError for what can't be the beginning of one.
         """
-        if not self._rest and len(data) <= MAX_VALUE:
-            match = _POSTFIX.fullmatch(data.decode("utf-8", "surrogateescape"))
-            if match:
-                return [dict(zip(READ, match.groups()))]  # noqa: B905 - a check takes as long again
         data = self._rest + data if self._rest else data
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
@@ -62,6 +71,30 @@ class Requests:
         if self._rest.startswith(b"\n"):
             raise ProtocolError("an empty request")
         return [_request(raw) for raw in whole]
+
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a request waits for the rest."""
+        return bool(self._rest)
+
+
+def brief(data: bytes) -> Brief | None:
+    """What one whole request says, if it looks as nearly all do; None for `Requests` to read it.
+
+    Messages of the same kind differ in nothing else that anybody looks at: one expression
+    finds that in a quarter of the time that it takes to read a request.
+    """
+    text = data.decode("utf-8", "surrogateescape")
+    if "\r" in text or "\0" in text or len(text) > MAX_VALUE:
+        return None
+    if match := _MILTER.fullmatch(text):
+        queue_id, instance, count, kind = match.groups()
+    elif match := _POSTFIX.fullmatch(text):
+        address, sender, domain, count, queue_id, instance, login = match.groups()
+        kind = f"{sender}\n{login}\n{address}\n{domain}"
+    else:
+        return None
+    return queue_id, instance, count, kind
 
 
 def _request(raw: bytes) -> Request:

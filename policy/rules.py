@@ -14,6 +14,7 @@ from pointsman.routing.snapshot import Agency, Snapshot
 
 _REMEMBERED = 100_000  # senders with their clients
 _DIGITS = 7  # of a number of recipients
+_REVISION_DIGITS = 18
 _NOBODY = ("", "", "")
 
 
@@ -51,6 +52,12 @@ class Rules:
         self._wanted: dict[Line, Wanted] = {}
         self._owners: dict[tuple[str, str, str], tuple[Line, str]] = {}
         self._rates: dict[str, Rate] = {}
+
+    def is_behind(self, revision: str) -> bool:
+        """Whether somebody has decided by a later revision already."""
+        if not revision.isdecimal() or len(revision) > _REVISION_DIGITS:
+            return False
+        return int(revision) > self.snapshot.revision
 
     @cached_property
     def default_agency(self) -> Agency:

@@ -11,8 +11,8 @@ from pointsman import logs
 from pointsman.current import Current
 from pointsman.policy.journal import Journal
 from pointsman.policy.ledger import Ledger
-from pointsman.policy.plan import Plans, let_through
-from pointsman.policy.protocol import ProtocolError, Request, Requests, reply
+from pointsman.policy.plan import Plans
+from pointsman.policy.protocol import ProtocolError, Request, Requests, brief, reply
 from pointsman.policy.rules import Asked, Rules
 from pointsman.policy.verdict import GO, Verdict, shown
 from pointsman.rates.counters import CountersError, Memory
@@ -20,25 +20,40 @@ from pointsman.rates.windows import Wanted
 
 MOST_PEERS = 4000  # connections; beyond that, the one that was quiet the longest is closed
 MOST_WAITING = 100  # requests of one connection that wait for Redis
-_DIGITS = 18  # of a revision
 WRONG_STATE_QUIET = 3600.0  # seconds between warnings about a wrong place in main.cf
 
 
 class Outbox:
     """Answers of one turn of the event loop: journal and log are written once for all."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, now: Callable[[], float]) -> None:
         self._journal = journal
+        self._now = now
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._answers: list[tuple[asyncio.Transport, bytes]] = []
+        self._open = False
+        self.now = 0.0  # of this turn
+        self.moment = ""  # the same, as the journal has it
+
+    def open(self) -> None:
+        """Begin a turn, unless it has begun."""
+        if self._open:
+            return
+        self._open = True
+        self.now = self._now()
+        self.moment = repr(self.now)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self.send)
 
     def put(self, transport: asyncio.Transport, answers: bytes) -> None:
         """Send soon."""
-        if not self._answers:
-            asyncio.get_running_loop().call_soon(self.send)
+        self.open()
         self._answers.append((transport, answers))
 
     def send(self) -> None:
         """What was charged is in the journal before anybody hears of it; the log keeps nobody."""
+        self._open = False
         answers, self._answers = self._answers, []
         self._journal.flush()
         for transport, data in answers:
@@ -53,12 +68,12 @@ class Desk:
         self.ledger = ledger
         self.current = current
         self.on_failure = on_failure
-        self.outbox = Outbox(ledger.journal)
         self.peers: OrderedDict[Peer, None] = OrderedDict()
         counters = ledger.counters
         self._windows = counters.windows if isinstance(counters, Memory) else None
-        self._plans = Plans(ledger.rules)
+        self._plans = self._new_plans()
         self.now = ledger.journal.clock.now
+        self.outbox = Outbox(ledger.journal, self.now)
         self.report: Callable[[], Awaitable[None]] | None = None  # to the database, now
         self.database_away = False
         self._reporting: asyncio.Future[None] | None = None
@@ -78,12 +93,32 @@ class Desk:
 
     def follow(self, revision: str = "") -> None:
         """Go by the newest snapshot: at least the one that the milter decided by."""
-        known = self.ledger.rules.snapshot.revision
-        if revision.isdecimal() and len(revision) <= _DIGITS and int(revision) > known:
+        if self.ledger.rules.is_behind(revision):
             self.current.refresh()
         snapshot = self.current.snapshot
         if snapshot is not None and snapshot is not self.ledger.rules.snapshot:
             self.ledger.rules = Rules(snapshot)
+            self._plans = self._new_plans()
+
+    def _new_plans(self) -> Plans | None:
+        """For this revision; where the counters are in Redis, no message can go at once."""
+        return Plans(self.ledger, self._windows) if self._windows is not None else None
+
+    def answer_at_once(self, data: bytes) -> bytes | None:
+        """The answer to one whole request that goes by a plan, as most do; else None."""
+        plans = self._plans
+        if plans is None or plans.rules.snapshot is not self.current.snapshot:
+            return None
+        said = brief(data)
+        if said is None:
+            return None
+        outbox = self.outbox
+        outbox.open()
+        try:
+            gone = plans.let_through(said, data, outbox.now, outbox.moment)
+        except Exception as error:  # noqa: BLE001 - see answer()
+            return self._failed(said[0], None, error)
+        return _REPLY_GO if gone else None
 
     def answer(self, request: Request) -> bytes | Coroutine[Any, Any, bytes]:
         """Decide; where the counters are in Redis, in a moment."""
@@ -95,8 +130,6 @@ class Desk:
                 return reply("DUNNO")
             ledger, now = self.ledger, self.now()
             self.follow(request.get("revision", ""))
-            if self._go(request, now):
-                return _REPLY_GO
             asked = ledger.rules.asked(request)
             verdict = GO if asked.why == "stranger" else ledger.before(asked, now, time())
             if verdict is None:
@@ -109,15 +142,6 @@ class Desk:
             return self._said_so(asked, verdict)
         except Exception as error:  # noqa: BLE001 - a fault of ours must never lose mail
             return self._failed(request.get("queue_id", ""), asked, error)
-
-    def _go(self, request: Request, now: float) -> bool:
-        """Whether it goes by a plan, as most mail does; else it is decided as any other."""
-        if self._windows is None:
-            return False
-        if self._plans.rules is not self.ledger.rules:
-            self._plans = Plans(self.ledger.rules)
-        plan = self._plans.of(request)
-        return plan is not None and let_through(self.ledger, self._windows, plan, request, now)
 
     async def _later(self, asked: Asked, wanted: Wanted, queue_id: str) -> bytes:
         try:
@@ -211,6 +235,11 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer what is complete."""
         self._desk.peers.move_to_end(self)
+        if not (self._waiting or self._task or self._requests.begun):
+            answer = self._desk.answer_at_once(data)
+            if answer is not None:
+                self._desk.outbox.put(self._transport, answer)
+                return
         try:
             self._waiting.extend(self._requests.feed(data))
         except ProtocolError as error:

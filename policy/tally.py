@@ -17,6 +17,8 @@ OLD = 4 * 3600.0  # seconds after which held mail is worth a warning
 
 _NUMBER = {name: number for number, name in enumerate(COUNTS)}
 
+Rows = dict[Line, list[int]]
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
@@ -32,7 +34,9 @@ class Tally:
     """What has not been handed over yet: to the database, and to the log."""
 
     usage: dict[tuple[int, str], list[int]] = field(default_factory=dict)  # slice start, name
-    _rows: dict[tuple[int, Line], list[int]] = field(default_factory=dict)  # as it is counted
+    _slices: dict[int, Rows] = field(default_factory=dict)  # as it is counted
+    _slice: int = -1  # the one that is counted in,
+    _rows: Rows = field(default_factory=dict)  # and what it has
     warnings: list[Alarm] = field(default_factory=list)
     logged: list[Alarm] = field(default_factory=list)
     _quiet_until: dict[tuple[str, str, int, str], float] = field(default_factory=dict)
@@ -45,10 +49,13 @@ class Tally:
 
     def add_line(self, line: Line, recipients: int, column: str, now: float) -> None:
         """Count a decision about mail of an agency by a connector."""
-        where = (int(now // SLICE), line)
-        row = self._rows.get(where)
+        number = now // SLICE
+        if number != self._slice:
+            self._slice = int(number)
+            self._rows = self._slices.setdefault(self._slice, {})
+        row = self._rows.get(line)
         if row is None:
-            row = self._rows[where] = [0] * len(COUNTS)
+            row = self._rows[line] = [0] * len(COUNTS)
         row[_NUMBER[column]] += 1
         if column == "sent":
             row[_NUMBER["recipients"]] += recipients
@@ -91,11 +98,12 @@ class Tally:
 
     def hand_over(self) -> tuple[dict[tuple[int, str], list[int]], list[Alarm]]:
         """What is to be written down; it is forgotten here."""
-        for (number, line), counts in self._rows.items():
-            for name in counters(*line):
-                self._count((number * SLICE, name), counts)
+        for number, rows in self._slices.items():
+            for line, counts in rows.items():
+                for name in counters(*line):
+                    self._count((number * SLICE, name), counts)
         usage, alarms = self.usage, self.logged
-        self._rows, self.usage, self.logged = {}, {}, []
+        self._slices, self._slice, self.usage, self.logged = {}, -1, {}, []
         return usage, alarms
 
     def _count(self, key: tuple[int, str], counts: Sequence[int]) -> None:

@@ -50,6 +50,11 @@ class Answered:
                 return known
         return None
 
+    def knows(self, queue_id: str, instance: str) -> bool:
+        """Whether `get` would find one."""
+        new, old = self._new, self._old
+        return queue_id in new or instance in new or queue_id in old or instance in old
+
     def add(self, verdict: Verdict, *names: str) -> None:
         """Remember a verdict by all names of its message."""
         for name in names:

@@ -4,15 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.milter.asking import Policy
 from pointsman.policy.protocol import (
     _ATTRIBUTES,
     MAX_REQUEST,
     MAX_VALUE,
-    READ,
     ProtocolError,
     Requests,
+    brief,
     reply,
 )
+from pointsman.routing.charge import Charge
 
 REQUEST = (
     b"request=smtpd_access_policy\nprotocol_state=END-OF-MESSAGE\nqueue_id=4Q1\nsender=a=b\n\n"
@@ -66,38 +68,100 @@ def test_what_is_good_is_good_in_any_pieces(pieces):
         assert fed(*pieces) == whole
 
 
-VALUES = st.sampled_from([b"", b"x", b"a=b", b"\xff", b"\0", b"\r", b"y\r", "\u00fc".encode()])
-ORDINARY = st.just([name.encode() for name in _ATTRIBUTES])
-TAIL = st.lists(
-    st.sampled_from([b"policy_context", b"mail_version", b"sender", b"agency", b"exempt", b"new"]),
-    max_size=3,
+VALUES = st.sampled_from(
+    [
+        b"",
+        b"x",
+        b"a=b",
+        b"\xff",
+        b"\0",
+        b"\r",
+        b"y\r",
+        b"1",
+        b"u@h",
+        b"v@h",
+        b"h",
+        b"w@",
+        "\u00fc".encode(),
+    ]
 )
-ODD = st.lists(st.sampled_from([b"sender", b"size", b"", b"agency"]), max_size=2)
+USUAL = {b"request": b"smtpd_access_policy", b"protocol_state": b"END-OF-MESSAGE"} | dict.fromkeys(
+    (b"queue_id", b"instance", b"recipient_count"), b"1"
+)
+MILTERS = [*USUAL, b"agency", b"connector", b"counter", b"revision"]
+ORDERS = st.just([name.encode() for name in _ATTRIBUTES]) | st.just(MILTERS)
+TAILS = st.lists(
+    st.sampled_from([b"policy_context", b"mail_version", b"sender", b"agency", b"exempt", b"new"]),
+    max_size=2,
+)
+ENDS = st.sampled_from([b"\n", b"\n", b"\n", b"\n", b"\r\n", b"", b"\n\n", b"\na=b\n\n"])
+MESSAGES = ("queue_id", "instance", "recipient_count")
+KINDS = ("client_address", "sender", "sasl_username", "agency", "connector", "counter", "revision")
 
 
-@given(ORDINARY, TAIL, ODD, st.data())
-def test_what_postfix_sends_is_read_by_either_way_alike(names, tail, odd, data):
-    """Cut in two it takes the general way, whole the short one: what anybody reads is the same."""
-    place = data.draw(st.integers(0, len(names)))
-    names = [*names[:place], *odd, *names[place + data.draw(st.sampled_from([0, 0, 1])) :], *tail]
-    values = data.draw(st.lists(VALUES | st.just(b"x"), min_size=len(names), max_size=len(names)))
-    end = data.draw(st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"", b"\n\n", b"\na=b\n\n"]))
-    raw = b"".join(n + b"=" + v + b"\n" for n, v in zip(names, values, strict=True)) + end
-    assert read(*fed(raw)) == read(*fed(raw[:1], raw[1:]))
+@st.composite
+def requests_(draw):
+    """What Postfix or our milter sends, with something odd in it now and then."""
+    names = [*draw(ORDERS), *draw(st.just([]) | TAILS)]
+    if draw(st.booleans()):
+        place = draw(st.integers(0, len(names)))
+        names[place : place + draw(st.sampled_from([0, 1]))] = draw(TAILS)
+    usual = draw(st.sampled_from([True, True, False]))
+    values = VALUES if draw(st.booleans()) else st.just(b"x")
+    lines = [n + b"=" + ((usual and USUAL.get(n)) or draw(values)) + b"\n" for n in names]
+    return b"".join(lines) + draw(ENDS)
 
 
-def read(requests, good):
-    """What the daemon looks at in requests."""
-    names = (*READ, "agency", "connector", "counter", "revision", "exempt")
-    return [{n: request[n] for n in names if n in request} for request in requests], good
+@given(requests_())
+def test_what_is_seen_at_a_glance_is_what_the_request_says(raw):
+    """Or it is left to the reader that knows all of the protocol."""
+    seen = brief(raw)
+    if seen is not None:
+        ((request,), good) = fed(raw)
+        assert good
+        assert seen[:3] == tuple(request[name] for name in MESSAGES)
+        assert (request["request"], request["protocol_state"]) == tuple(
+            value.decode() for value in list(USUAL.values())[:2]
+        )
+
+
+@given(ORDERS, st.data())
+def test_requests_of_one_kind_say_the_same(names, data):
+    """Two that differ in one value are of two kinds, if it is one that anybody reads."""
+    values = {name: USUAL.get(name, b"x") for name in names}
+    changed = data.draw(st.sampled_from(names))
+    pair = []
+    for _ in range(2):
+        values[changed] = data.draw(st.sampled_from([b"1", b"", b"u@h", b"v@h", b"h", b"w@"]))
+        pair.append(b"".join(b"%b=%b\n" % line for line in values.items()) + b"\n")
+    seen = [brief(raw) for raw in pair]
+    if None not in seen:
+        ((one,), _), ((other,), _) = map(fed, pair)
+        assert (seen[0][3] == seen[1][3]) == (said(one) == said(other))
+
+
+def said(request):
+    """What a decision rests on, but for the message's own ids and number of recipients."""
+    recipient = request.get("recipient", "")
+    domain = recipient.rpartition("@")[2]
+    return [request.get(name) for name in KINDS], bool(recipient), domain or recipient
 
 
 @pytest.mark.parametrize("tail", [b"", b"policy_context=\n", b"compatibility_level=3.6\na=\n"])
-def test_short_way_is_taken_for_what_postfix_sends(tail):
-    """And leaves out what nobody reads; what a later version may add is no harm."""
-    raw = b"".join(name.encode() + b"=1\n" for name in _ATTRIBUTES) + tail + b"\n"
-    ((request,), _) = fed(raw)
-    assert (request.keys() == set(READ)) == (b"\na=" not in tail)
+def test_request_of_postfix_is_seen_at_a_glance(tail):
+    """Whatever one of its later versions may add is left to the other reader."""
+    lines = [n.encode() + b"=" + USUAL.get(n.encode(), b"") + b"\n" for n in _ATTRIBUTES]
+    assert (brief(b"".join([*lines, tail, b"\n"])) is None) == (b"\na=" in tail)
+
+
+def test_question_of_our_milter_is_seen_at_a_glance():
+    """The one that counts in service; see test_milter_asking.py for what it says."""
+    question = Policy("", "send")._question(
+        "4Q1", Charge("a", "c", "", 2, exempt=False, revision=7)
+    )
+    queue_id, instance, count, kind = brief(question)
+    assert (queue_id, count, kind) == ("4Q1", "2", "agency=a\nconnector=c\ncounter=\nrevision=7\n")
+    assert instance in question.decode()
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
