@@ -150,6 +150,12 @@ def _general(proposal: Proposal) -> Iterator[Remark]:
             "`pointsman agency set NAME --rate 50/minute --no-any-client --login LOGIN` ends that",
             "new agencies",
         )
+    if proposal.connectors:
+        yield Remark(
+            "as many connections at the same time as master.cf says (maxproc), else 5: "
+            "`pointsman connector set NAME --processes N`",
+            "new connectors",
+        )
     if proposal.senders:
         yield Remark(
             "the From decides now, and the envelope sender where the From is linked to nothing; "

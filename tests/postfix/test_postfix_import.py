@@ -190,6 +190,26 @@ def test_a_table_that_cant_be_asked_ends_it(instance, table):
         links_of(read(instance, sender_dependent_relayhost_maps=maps))
 
 
+def test_a_slow_transport_is_known_for_it(instance):
+    """Its process limit becomes the connector's; its delay is named."""
+    entry = "slow/unix=slow unix - - n - 1 smtp -o smtp_tls_security_level=none"
+    instance.postfix("postconf", "-M", entry)
+    found = links_of(
+        read(
+            instance,
+            sender_dependent_default_transport_maps="inline:{@a.test=slow:[one]}",
+            slow_destination_rate_delay="2s",
+            default_destination_concurrency_limit="7",
+        )
+    )
+    way = found.ways["@a.test"]
+    assert (way.processes, way.security.tls) == (1, "none")
+    assert [note.split(" does")[0] for note in way.notes] == [
+        "slow: destination_rate_delay = 2s",
+        "slow: destination_concurrency_limit = 7",
+    ]
+
+
 def test_what_goes_by_recipient_stays(instance):
     """transport_maps and relay_domains are named."""
     read_ = read(

@@ -1,5 +1,7 @@
 """A route said as a connector: TLS, login, and what can't be said."""
 
+from dataclasses import replace
+
 import pytest
 
 from pointsman.importing.read import Odd
@@ -175,6 +177,7 @@ def test_login_source_and_name():
         ({"smtp_bind_address": "192.0.2.1", "smtp_bind_address6": "2001:db8::1"}, "one source"),
         ({"smtp_generic_maps": "hash:/x"}, "smtp_generic_maps"),
         ({"smtp_fallback_relay": "[spare]"}, "--host"),
+        ({"destination_rate_delay": "1s"}, "--rate"),
         ({"smtp_tls_cert_file": "/x.pem"}, "--pfx"),
         ({"smtp_tls_CApath": "/my/cas", "smtp_tls_security_level": "secure"}, "CApath"),
     ],
@@ -182,6 +185,16 @@ def test_login_source_and_name():
 def test_what_a_lane_does_otherwise_is_noted(says, note):
     """The connector is made, and the difference is said."""
     assert any(note in text for text in way(**says).notes)
+
+
+def test_as_many_connections_as_before():
+    """Where master.cf limits them; the number is no other way."""
+    slow = replace(service("slow"), processes=2)
+    found = town(transports={"@a.test": "slow:[h]"}, services=[slow])
+    limited = way_of(found, route_of(found, "u@a.test"))
+    assert limited.connector("x", str).processes == 2
+    assert limited == replace(limited, processes=0)
+    assert replace(limited, processes=0).connector("x", str).processes == 5
 
 
 def test_a_password_goes_in_tls_alone():

@@ -71,6 +71,8 @@ _GENERAL = (
     "sender_canonical_maps",
     "canonical_maps",
 )
+# Of a transport: its name comes before it, or `default_`.
+_PACE = ("destination_rate_delay", "transport_rate_delay", "destination_concurrency_limit")
 _LANE = "pm-"
 
 
@@ -105,7 +107,7 @@ def read_postfix(instance: Instance, ours: Path, original_transport: str | None)
 
 
 def _services(instance: Instance, library: Library) -> dict[str, Service]:
-    general = instance.parameters(*_PARAMETERS)
+    general, explicit = instance.parameters(*_PARAMETERS), instance.explicit()
     own = instance.service_parameters()
     found = {}
     for name, entry in instance.services().items():
@@ -115,12 +117,16 @@ def _services(instance: Instance, library: Library) -> dict[str, Service]:
         says = {**general, **own.get(name, {})}
         for listed in (n for n in says if n.endswith(("_checks", "generic_maps", "_filter"))):
             says[listed] = ", ".join(library.shown(says[listed]))
-        found[service] = _service(library, service, entry.split()[7], says)
+        for pace in _PACE:
+            default = explicit.get(f"default_{pace}", "")
+            says[pace] = explicit.get(f"{service}_{pace}", default)
+        found[service] = _service(library, service, entry.split(), says)
     return found
 
 
-def _service(library: Library, name: str, program: str, says: dict[str, str]) -> Service:
+def _service(library: Library, name: str, entry: list[str], says: dict[str, str]) -> Service:
     passwords, policies = says.pop(_PASSWORDS), says.pop(_POLICIES)
+    most, program = entry[6:8]
     if program != "smtp":
         return Service(name, program, says)
     by_sender = says["smtp_sender_dependent_authentication"] == "yes"
@@ -130,6 +136,7 @@ def _service(library: Library, name: str, program: str, says: dict[str, str]) ->
         says,
         library.tables(_PASSWORDS, passwords, senders=by_sender),
         library.tables(_POLICIES, policies, senders=False),
+        int(most) if most.isdigit() else 0,
     )
 
 

@@ -34,6 +34,7 @@ class Service:
     parameters: Mapping[str, str] = field(repr=False)
     passwords: tuple[Table, ...] = field(default=(), repr=False)  # smtp_sasl_password_maps
     policies: tuple[Table, ...] = ()  # smtp_tls_policy_maps
+    processes: int = 0  # at most; 0 where master.cf does not say
 
     def says(self, name: str) -> str:
         """A parameter's value; '' where it is not known."""

@@ -31,6 +31,9 @@ _LOST = {
     "smtp_delivery_status_filter": "a lane has its own",
     "smtp_reply_filter": "a lane has its own",
     "smtp_discard_ehlo_keyword_address_maps": "all that the server offers is used",
+    "destination_rate_delay": "give the connector a --rate",
+    "transport_rate_delay": "give the connector a --rate",
+    "destination_concurrency_limit": "--processes says how many connections there are",
 }
 
 
@@ -44,6 +47,7 @@ class Way:
     password: str = field(default="", repr=False)
     source_address: str = ""
     helo: str = ""
+    processes: int = field(default=0, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def connector(self, name: str, seal: Callable[[str], str]) -> Connector:
@@ -60,6 +64,7 @@ class Way:
             fingerprints=self.security.fingerprints,
             source_address=self.source_address,
             helo=self.helo,
+            processes=self.processes or Connector.processes,
         )
 
 
@@ -99,6 +104,7 @@ def _built(read: Read, service: Service, route: Route, parsed: tuple[Hop, ...]) 
         password,
         source,
         helo,
+        service.processes,
         (*safeties[0].notes, *notes, *_clear(service, safeties[0], username), *_lost(service)),
     )
     check_connector(way.connector("x", lambda text: text))
