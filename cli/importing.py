@@ -23,6 +23,7 @@ from pointsman.store.records import Change
 from pointsman.strict import YamlError
 
 MAX_SIZE = 64 * 1024 * 1024
+LARGE = 2 * 1024 * 1024
 
 
 class Sources(click.Group):
@@ -116,6 +117,8 @@ def _document(source: str) -> Document:
         raise UsageError(f"{source}: {error.strerror}") from None
     if len(raw) > MAX_SIZE:
         raise UsageError(f"{source} is larger than {MAX_SIZE >> 20} MiB")
+    if len(raw) > LARGE:
+        click.echo(f"reading {source} takes a while", err=True)
     try:
         return document(raw)
     except YamlError as error:

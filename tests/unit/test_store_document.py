@@ -158,6 +158,7 @@ SMTP = HEAD + "connectors:\n  smtp:\n    hosts: [h.test]\n"
         (SMTP + "    processes: 1.5\n", "line 5: expected a number"),
         (SMTP + "    processes: 0x10\n", "line 5: expected a number"),
         (SMTP + "    rate: 50/eon\n", "line 5: "),
+        (SMTP + "    certificate: x\n", "line 5: the file holds no certificate in PEM format"),
         (SMTP + "    state: dead\n", "line 5: 'dead': choose from new, live, disabled"),
         (SMTP + "    password: hunter2\n", "line 5: password does not stand here in the clear"),
         (SMTP + "    secrets: [pass]\n", "line 5: unknown key 'pass'; did you mean password?"),
@@ -233,3 +234,12 @@ def test_words_that_yaml_takes_for_something_else_are_text():
     """`no` is a login here, `0123` a user name."""
     found = document((HEAD + "agencies: {on: {logins: [no, 0123, 1e3, 12:30, ~]}}").encode())
     assert found.records[Agency]["on"].logins == ("no", "0123", "1e3", "12:30", "~")
+
+
+def test_secret_that_could_not_be_given_is_refused():
+    """Whoever knows the passphrase writes no second line into Postfix's tables."""
+    found = document(
+        (SMTP + "    auth: password\n    username: x\n    secrets: [password]").encode()
+    )
+    with pytest.raises(UsageError, match="a password can't be empty or hold NUL or a line break"):
+        merged(EMPTY, found, {"smtp": {"password": "a\n/^/ b:c"}}, Plain(), replacing=False)

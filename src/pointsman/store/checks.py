@@ -220,5 +220,5 @@ def checked_certificates(text: str) -> str:
     try:
         x509.load_pem_x509_certificates(text.encode())
     except ValueError:
-        raise UsageError("the CA file holds no certificate in PEM format") from None
+        raise UsageError("the file holds no certificate in PEM format") from None
     return text

@@ -10,7 +10,7 @@ from pointsman.store.book import PLACES, Book
 from pointsman.store.difference import secret_fields
 from pointsman.store.document import Document
 from pointsman.store.export import SETTINGS
-from pointsman.store.fields import settings
+from pointsman.store.fields import check_values, settings
 from pointsman.store.modes import LOGINS
 from pointsman.store.passphrase import Secrets as Texts
 from pointsman.store.records import Agency, Connector, Diversion
@@ -64,8 +64,8 @@ def _with_secrets(
     for name in dict.fromkeys([*named, *needed]):
         kept = getattr(old, name) if old is not None and old.auth == new.auth else ""
         if name in texts:
-            same = kept and keys.unseal(kept) == texts[name]
-            found[name] = kept if same else keys.seal(texts[name])
+            text = check_values(Connector, {name: str(texts[name])})[name]
+            found[name] = kept if kept and keys.unseal(kept) == text else keys.seal(text)
         elif kept:
             found[name] = kept
         else:

@@ -103,6 +103,7 @@ class Connector:
     certificate: str = setting(
         "",
         "The client certificate and its chain, PEM.",
+        check=checked_certificates,
         file=True,
         auths=("certificate",),
         made_from="pfx",
