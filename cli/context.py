@@ -37,12 +37,15 @@ class Context:
     def start_log(self) -> None:
         """Send what changes to the log; one that can't be written stops no change.
 
-        A file that is not there yet is for the daemons to make: it must be theirs.
+        A file that is not there yet is for the daemons to make: it must be theirs. Where
+        no syslog runs, the daemons write to standard error, which is no log here.
         """
         from pointsman import logs  # noqa: PLC0415 - nothing of it in `--help`
+        from pointsman.sink import DEV_LOG  # noqa: PLC0415
 
         where = self.config.log
-        if where not in ("syslog", "stderr") and not Path(where).exists():
+        path = Path(DEV_LOG if where == "syslog" else where)
+        if where != "stderr" and not path.exists():
             return
         try:
             logs.start("cli", where)

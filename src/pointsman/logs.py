@@ -20,7 +20,10 @@ _sinks: list[Sink] = []
 
 def start(program: str, where: str) -> None:
     """Send the log to syslog (facility mail), to stderr or to a file."""
-    _sinks[:] = [Sink(program, where)]
+    sink = Sink(program, where)
+    for former in _sinks:
+        former.close()
+    _sinks[:] = [sink]
 
 
 def _write(level: int, text: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 INFO, WARNING, ERROR = 6, 4, 3  # as syslog(3) numbers them
 _MAIL = 2 << 3
-_DEV_LOG = "/dev/log"
+DEV_LOG = "/dev/log"
 
 
 class Sink:
@@ -25,10 +25,17 @@ class Sink:
         self._stamp = (0, "")
         self._lines: list[str] = []
         self._file = -1
-        if where == "syslog" and os.path.exists(_DEV_LOG):  # noqa: PTH110 - a socket
+        if where == "syslog" and os.path.exists(DEV_LOG):  # noqa: PTH110 - a socket
             self._connect()
         elif where not in ("syslog", "stderr"):
             self._file = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+
+    def close(self) -> None:
+        """Let go of the file or socket."""
+        if self._file >= 0:
+            os.close(self._file)
+        if self._syslog is not None:
+            self._syslog.close()
 
     def write(self, level: int, text: str) -> None:
         """Write one line; a log that can't be written must not stop mail."""
@@ -60,7 +67,7 @@ class Sink:
     def _connect(self) -> None:
         self._syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with suppress(OSError):
-            self._syslog.connect(_DEV_LOG)
+            self._syslog.connect(DEV_LOG)
 
     def _send(self, data: bytes) -> None:
         """Send; syslogd may have been restarted since the last line."""

@@ -129,7 +129,7 @@ def test_field_that_was_changed_again_is_refused(filled):
             now = edit.book.connector("smtp")
             edit.change(now, replace(now, **values))
     assert why(filled, 2) == (
-        "hosts of connector smtp was changed again by connector set smtp by anna (revision 3): "
+        "hosts of connector smtp was changed since: connector set smtp by anna (revision 3); "
         "undo that first"
     )
     undo(filled, 3)
@@ -145,7 +145,7 @@ def test_added_record_that_was_changed_is_not_thrown_away(filled):
         tax = edit.book.agency("tax")
         edit.change(tax, replace(tax, description="x"))
     assert why(filled, 2) == (
-        "agency tax was changed again by agency set tax by anna (revision 3): undo that first"
+        "agency tax was changed since: agency set tax by anna (revision 3); undo that first"
     )
 
 
@@ -156,7 +156,7 @@ def test_changed_record_that_is_gone_is_named(filled):
     with editing(filled) as edit:
         edit.remove(CLERK, edit.book.connector("smtp"))
     assert why(filled, 2) == (
-        "connector smtp was changed again by connector remove smtp by anna (revision 3): "
+        "connector smtp was changed since: connector remove smtp by anna (revision 3); "
         "undo that first"
     )
 
@@ -167,7 +167,7 @@ def test_removed_record_whose_name_is_taken_again_is_refused(filled):
         unlinked(edit)
     with editing(filled) as edit:
         edit.add(replace(CLERK, description="another"))
-    assert "by sender add clerk@a.test by anna (revision 3): undo that first" in why(filled, 2)
+    assert "since: sender add clerk@a.test by anna (revision 3); undo that first" in why(filled, 2)
 
 
 def test_setting_that_was_changed_again_is_refused(filled):
@@ -176,9 +176,20 @@ def test_setting_that_was_changed_again_is_refused(filled):
         with editing(filled) as edit:
             edit.put_setting("default", value)
     assert why(filled, 2) == (
-        "setting default was changed again by setting default by anna (revision 3): undo that first"
+        "setting default was changed since: setting default by anna (revision 3); undo that first"
     )
     undo(filled, 3)
+    undo(filled, 2)
+    assert read(filled).settings == {}
+
+
+def test_setting_that_was_empty_is_empty_again(filled):
+    """Which is not the same as never said."""
+    for value in ("", "smtp"):
+        with editing(filled) as edit:
+            edit.put_setting("null_sender", value)
+    undo(filled, 3)
+    assert read(filled).settings == {"null_sender": ""}
     undo(filled, 2)
     assert read(filled).settings == {}
 
@@ -191,7 +202,7 @@ def test_change_behind_the_back_of_history_is_refused(filled):
         now = edit.book.connector("smtp")
         edit.change(now, replace(now, hosts=("j.test",)))
         edit.changes.clear()
-    assert why(filled, 2) == "hosts of connector smtp was changed again: change it by hand"
+    assert why(filled, 2) == "hosts of connector smtp was changed since: change it by hand"
 
 
 def test_token_can_not_be_undone(filled):

@@ -118,7 +118,7 @@ def test_refused_undo_changes_nothing(admin):
         for c in map(json.loads, admin.do("history", "--json").splitlines())
         if (c["action"], c["name"]) == ("agency add", "court")
     )
-    assert f"(revision {number + 1}): undo that first" in refused(admin, "undo", str(first))
+    assert f"(revision {number + 1}); undo that first" in refused(admin, "undo", str(first))
     for wrong in ("0", "-1", "x", str(2**31)):
         assert "ID" in misused(admin, "undo", "--", wrong)
 

@@ -112,8 +112,10 @@ def _later(later: Sequence[Change], change: Change, fields: set[str]) -> Change 
 
 
 def _conflict(change: Change, what: str, found: Change | None) -> UndoError:
-    by = f" by {spelled([found])}: undo that first" if found else ": change it by hand"
-    return UndoError(f"revision {change.revision} can't be undone: {what} was changed again{by}")
+    again = f"{spelled([found])}; undo that first" if found else "change it by hand"
+    return UndoError(
+        f"revision {change.revision} can't be undone: {what} was changed since: {again}"
+    )
 
 
 def blocked(revision: int, fault: Fault, later: Sequence[Change]) -> UndoError:
