@@ -4,9 +4,11 @@ Lines of blanks-separated words, in the order in which things happened. When the
 has grown, it is written anew from memory; a torn last line is left out.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -18,6 +20,8 @@ from pointsman.rates.clock import Clock
 
 FORMAT = "pointsman-journal-1"
 LARGE = 32 << 20  # bytes; then it is written anew, if that can make it much smaller
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ID = re.compile(r"[0-9A-Za-z.]{1,64}")
 
@@ -69,6 +73,7 @@ class Journal:
         self._size = 0
         self._most = LARGE
         self._failed = False
+        self._torn = False  # the file ends within a line
         self.clock = Clock.start()
 
     def read(self) -> Iterator[list[str]]:
@@ -88,20 +93,38 @@ class Journal:
         self.clock = Clock.start(known, max(map(_time, lines[1:]), default=0.0))
         yield from lines[1:]
 
+    def open(self, state: Iterable[str]) -> None:
+        """Begin anew; where the disk is full, go on behind what is there until it is not."""
+        try:
+            self.begin(state)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            end = os.fstat(self._descriptor).st_size
+            self._torn = end > 0 and os.pread(self._descriptor, 1, end - 1) != b"\n"
+            self._fail(error)
+
     def begin(self, state: Iterable[str]) -> None:
         """Write the file anew with these lines, and go on behind them."""
         new = self.path.with_suffix(".new")
         head = f"{FORMAT} {self.clock.boot} {self.clock.offset}"
-        with new.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in (head, *state))
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with new.open("w", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in (head, *state))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):  # where it is a folder
+                new.unlink(missing_ok=True)
+            raise
         new.chmod(0o600)
         new.replace(self.path)
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         self._size = os.fstat(self._descriptor).st_size
+        self._torn = False
         self._most = max(LARGE, 3 * self._size)
 
     def add(self, line: str) -> None:
@@ -111,6 +134,8 @@ class Journal:
     def flush(self) -> None:
         """Hand the noted lines to the kernel, which outlives us."""
         if self._lines:
+            # What was written by half must not take the next line with it.
+            self._lines[:0] = [""] * self._torn
             data = ("\n".join(self._lines) + "\n").encode()
             self._lines.clear()
             try:
@@ -119,6 +144,7 @@ class Journal:
                 self._fail(error)
             else:
                 self._size += written
+                self._torn = not data[:written].endswith(b"\n")
                 if written < len(data):
                     self._fail(OSError("the disk took a part only"))
 

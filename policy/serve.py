@@ -109,9 +109,9 @@ def _desk(config: Config, current: Current, counters: Counters) -> Desk:
         ledger.rules = Rules(current.snapshot)
     try:
         recall.replay(ledger, journal.read())
-        journal.begin(recall.state(ledger))
+        journal.open(recall.state(ledger))
     except OSError as error:
-        raise PointsmanError(f"{error.filename}: {error.strerror}") from None
+        raise PointsmanError(f"{error.filename or journal.path}: {error.strerror}") from None
     return Desk(ledger, current, config.policy.on_failure)
 
 

@@ -45,7 +45,7 @@ class Life:
         self.ledger = Ledger(Journal(self.path), Memory())
         self.ledger.rules = Rules(self.snapshot)
         recall.replay(self.ledger, self.ledger.journal.read())
-        self.ledger.journal.begin(recall.state(self.ledger))
+        self.ledger.journal.open(recall.state(self.ledger))
 
     def kill(self, torn=b""):
         """Nothing is said goodbye to; a last line may have been written by half."""

@@ -1,9 +1,15 @@
 """The journal: what is read back is what was written, and damage costs its own lines alone."""
 
+import errno
+import resource
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pointsman.policy import recall
 from pointsman.policy.held import Held
 from pointsman.policy.journal import FORMAT, Journal, text_of, word
 from pointsman.policy.rules import Asked
@@ -68,6 +74,79 @@ def test_torn_last_line_is_left_out(tmp_path):
         counts.add(len(life.ledger.held))
         life.end()
     assert counts == {3}
+
+
+@contextmanager
+def room_for(size):
+    """No file may be larger than this: what a write hits when the disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_every_cut_forgets_what_came_after_it_and_nothing_before(tmp_path):
+    """However much of the file is left: each whole line of it counts, and no other."""
+    life = Life(tmp_path)
+    for number in range(8):
+        life.send(f"Q{number}", EPOCH + number, ("a", "c", ""))
+    life.end()
+    whole = life.path.read_bytes()
+    for cut in range(len(whole)):
+        life.path.write_bytes(whole[:cut])
+        life.begin()
+        lines = whole[:cut].split(b"\n")[1:-1]
+        charged = sum(line.startswith(b"charge") for line in lines)
+        held = sum(line.startswith(b"hold") for line in lines)
+        assert life.used(EPOCH + 8)["agency a", "3/10 seconds"] == charged
+        assert len(life.ledger.held) == held
+        life.end()
+
+
+def test_write_by_half_takes_no_other_line_with_it(tmp_path):
+    """The disk is full within a line; what is written when there is room again counts."""
+    life = Life(tmp_path)
+    life.send("Q1", EPOCH)
+    with room_for(life.path.stat().st_size + 20):
+        assert life.send("Q2", EPOCH).action == "DUNNO"
+    assert life.send("Q3", EPOCH).action == "DUNNO"
+    life.kill()
+    assert life.used(EPOCH)["agency a", "3/10 seconds"] == 2
+    life.end()
+
+
+@pytest.mark.parametrize("torn", [b"", b"charge 17637"])
+def test_life_that_begins_on_a_full_disk(tmp_path, torn):
+    """It knows what was, counts on in memory, and writes all of it once there is room."""
+    life = Life(tmp_path)
+    life.send("Q1", EPOCH)
+    life.end()
+    with life.path.open("ab") as file:
+        file.write(torn)
+    with room_for(life.path.stat().st_size // 2):
+        life.begin()
+        assert life.send("Q2", EPOCH).action == "DUNNO"
+        life.ledger.journal.renew(recall.state(life.ledger))
+    assert life.used(EPOCH)["agency a", "3/10 seconds"] == 2
+    assert life.ledger.journal.large
+    assert not life.path.with_suffix(".new").exists()
+    assert life.send("Q3", EPOCH).action == "DUNNO"
+    life.kill()
+    assert life.used(EPOCH)["agency a", "3/10 seconds"] == 2, "1 and 3 are in the file"
+    life.end()
+
+
+def test_folder_that_is_not_ours_is_no_full_disk(tmp_path, monkeypatch):
+    """A daemon that may not write there does not start as if all were well."""
+
+    def refuse(*_arguments, **_more):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        Journal(tmp_path / "policy.journal").open([])
 
 
 def test_damaged_lines_are_left_out_and_said(tmp_path, log):
