@@ -111,6 +111,11 @@ class Config:
         return self.state_directory / "apply.lock"
 
     @property
+    def apply_begun(self) -> Path:
+        """There while something is being applied, and after an apply that was cut off."""
+        return self.state_directory / "apply.begun"
+
+    @property
     def agent_lock(self) -> Path:
         """Held while an agent runs."""
         return self.state_directory / "agent.lock"

@@ -6,7 +6,16 @@ import time
 import pytest
 
 from lab.instance import wait_until
-from tests.postfix.town import held, received, released, send_many, town, wait_for
+from tests.postfix.town import (
+    held,
+    let_go,
+    most_in_any,
+    received,
+    released,
+    send_many,
+    town,
+    wait_for,
+)
 
 
 @pytest.fixture
@@ -40,8 +49,8 @@ def test_paused_mail_waits(city, noun):
     wait_for(city, 11, 30)
     # Null-sender mail is not counted, so it does not wait for those before it.
     assert [i for i in released(city) if i not in (report, bounce)] == [deferred, *ids]
-    times = sorted(r.at for r in received(city) if r.subject not in ("report", "bounce"))
-    assert times[5] - times[0] > 1.5
+    times = [at for i, at in let_go(city).items() if i not in (report, bounce)]
+    assert most_in_any(times, 2) <= 5
 
 
 def test_pause_ends_by_itself(city):

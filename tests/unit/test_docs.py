@@ -306,7 +306,9 @@ def test_tables_are_explained():
     text = text_of(POSTFIX)
     for name in files:
         shown = re.sub(
-            r"(?<=^login/)a$|(?<=^ca/)a(?=\.pem$)|(?<=^identity/)b(?=\.pem$)", "NAME", name
+            r"(?<=^login/)a\.\w+$|(?<=^ca/)a\.\w+(?=\.pem$)|(?<=^identity/)b\.\w+(?=\.pem$)",
+            "NAME.MARK",
+            name,
         )
         assert in_code(shown, text), shown
 

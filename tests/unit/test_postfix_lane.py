@@ -23,6 +23,7 @@ from pointsman.store.fields import settings
 from pointsman.store.modes import TLS_MODES
 from pointsman.store.records import Connector
 
+NOT_OURS = "static:not_a_host_of_this_connector"  # no level: deferred, and nothing is sent
 TABLES = Tables(Path("/etc/postfix/pointsman"))
 STATED = {name: field.states for name, (field, _) in settings(Connector).items() if field.states}
 NONE = Connector("a", hosts=("smtp.a.test:2525",), tls="starttls")
@@ -131,7 +132,16 @@ def test_tls_mode_is_what_the_admin_said(tls, level, wrapper):
     assert level == values["smtp_tls_security_level"]
     assert wrapper == values["smtp_tls_wrappermode"]
     assert values["smtp_tls_secure_cert_match"] == "nexthop"
-    assert values["smtp_tls_policy_maps"] == ""
+
+
+def test_lane_serves_its_own_hosts_alone():
+    """No row, marker or admin's map leads another server to this lane's login."""
+    two = replace(LOGIN, hosts=("smtp.a.test", "[2001:db8::1]:26"))
+    own = "inline:{[smtp.a.test]:587=secure,[2001:db8::1]:26=secure}"
+    assert parameters(two, TABLES)["smtp_tls_policy_maps"] == f"{own},{NOT_OURS}"
+    pinned = replace(LOGIN, fingerprints=("AA:BB",))
+    own = "inline:{[smtp.a.test]:2525=fingerprint}"
+    assert parameters(pinned, TABLES)["smtp_tls_policy_maps"] == f"{own},{NOT_OURS}"
 
 
 @pytest.mark.parametrize("tls", TLS_MODES)
@@ -142,7 +152,7 @@ def test_lane_logs_in_only_with_its_own_login(tls):
     assert without["smtp_sasl_password_maps"] == ""
     assert without["smtp_reply_filter"] == TABLES.replies(login=False)
     assert with_login["smtp_sasl_auth_enable"] == "yes"
-    assert with_login["smtp_sasl_password_maps"] == f"regexp:{TABLES.folder}/login/a"
+    assert with_login["smtp_sasl_password_maps"] == f"regexp:{TABLES.login(LOGIN)}"
     assert with_login["smtp_reply_filter"] == TABLES.replies(login=True)
 
 
@@ -150,7 +160,7 @@ def test_lane_logs_in_only_with_its_own_login(tls):
 def test_lane_shows_its_own_certificate_and_no_other(tls):
     """One with a login, or with none, shows no certificate, whatever main.cf has."""
     shown = stated(tls, IDENTITY)
-    assert shown["smtp_tls_chain_files"] == f"{TABLES.folder}/identity/a.pem"
+    assert shown["smtp_tls_chain_files"] == str(TABLES.identity(IDENTITY))
     assert shown["smtp_sasl_auth_enable"] == "no"
     assert shown["smtp_reply_filter"] == TABLES.replies(login=False)
     for other in (NONE, LOGIN):
@@ -166,7 +176,8 @@ def test_password_does_not_follow_where_tls_may_be_stripped(tls, plain):
 
 
 @pytest.mark.parametrize(
-    ("ca", "file"), [("", str(SYSTEM_CA_FILE)), ("PEM", "/etc/postfix/pointsman/ca/a.pem")]
+    ("ca", "file"),
+    [("", str(SYSTEM_CA_FILE)), ("PEM", str(TABLES.ca(replace(LOGIN, ca="PEM"))))],
 )
 def test_authority_is_the_connectors_or_the_systems(ca, file):
     """Never what main.cf trusts."""
@@ -252,8 +263,26 @@ def test_paths_of_the_tables():
     """All of them lie in our folder."""
     assert TABLES.sender_transport == TABLES.folder / "sender_transport"
     assert TABLES.pcre("decode") == "pcre:/etc/postfix/pointsman/decode.pcre"
-    assert TABLES.login("a") == TABLES.folder / "login" / "a"
-    assert TABLES.ca("a") == TABLES.folder / "ca" / "a.pem"
+    assert TABLES.login(LOGIN).parent == TABLES.folder / "login"
+    assert re.fullmatch(r"a\.[0-9a-f]{12}", TABLES.login(LOGIN).name)
+    assert TABLES.ca(LOGIN).parent == TABLES.folder / "ca"
+    assert TABLES.identity(IDENTITY).parent == TABLES.folder / "identity"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("login", "username"),
+        ("login", "password"),
+        ("ca", "ca"),
+        ("identity", "private_key"),
+        ("identity", "certificate"),
+    ],
+)
+def test_other_content_has_another_name(path, field):
+    """So that a lane's files and its entry change in one moment, and not one by one."""
+    name = getattr(TABLES, path)
+    assert name(replace(LOGIN, **{field: "x"})) != name(replace(LOGIN, **{field: "y"}))
 
 
 def looked_up(table):

@@ -2,7 +2,12 @@
 
 The order keeps every moment in between safe: a lane is there before a sender is
 led to it, and goes only after none is; the snapshot comes last, so that milter
-and policy never know more than Postfix does.
+and policy never know more than Postfix does. A lane serves its own next hops alone
+(lane.py), so a lane and a row that are not of one revision only put mail off.
+
+What needs room on the disk comes before the senders' table, so that a full disk is
+noticed before mail takes another way. An apply that was killed leaves `apply.begun`
+behind: the next one then takes nothing for done that it can't see.
 """
 
 import time
@@ -16,13 +21,14 @@ from pathlib import Path
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
-from pointsman.postfix import files, probe, queue, surroundings, wiring
+from pointsman.postfix import files, probe, queue, sender_table, surroundings, wiring
 from pointsman.postfix.conf import Instance, PostfixError
-from pointsman.postfix.lane import LANE_FOLDERS, TABLE_TYPES, Tables
+from pointsman.postfix.lane import TABLE_TYPES, Tables
+from pointsman.postfix.plan import Plan, changed_lanes, is_in_use
 from pointsman.postfix.reload import reload
-from pointsman.postfix.render import Rendered, render
+from pointsman.postfix.render import render
 from pointsman.routing import snapshot as snapshots
-from pointsman.routing.snapshot import Lane, Snapshot
+from pointsman.routing.snapshot import Snapshot
 from pointsman.store.book import Book, read
 from pointsman.store.database import Store
 
@@ -34,7 +40,7 @@ VERIFIERS = 4  # postmap commands at once
 
 
 class ApplyError(PointsmanError):
-    """Applying failed, and what was there before is back."""
+    """Applying failed; the message says whether what was there before is back."""
 
 
 @dataclass
@@ -47,42 +53,6 @@ class Report:
     running: bool = True
     milter: bool = True
     ends: float = float("inf")  # when the first diversion does (epoch)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What differs between Postfix as it is and as it should be."""
-
-    rendered: Rendered
-    files: Mapping[Path, tuple[str, int]]  # path: text, mode
-    stale_files: tuple[Path, ...]
-    senders: bool
-    new_services: Mapping[str, str]
-    changed_services: Mapping[str, str]
-    stale_services: tuple[str, ...]
-    parameters: Mapping[str, str | None]
-    lanes: frozenset[str]  # connectors whose lane is new or other than before
-
-    @property
-    def reloads(self) -> bool:
-        """Whether more than the lmdb changes, which Postfix sees by itself."""
-        services = self.new_services or self.changed_services or self.stale_services
-        return bool(self.files or services or self.parameters)
-
-    def describe(self) -> list[str]:
-        """Name each change in words; no secret among them."""
-        return [
-            *(f"write {path}" for path in self.files),
-            *(f"remove {path}" for path in self.stale_files),
-            *(f"master.cf: add {name}" for name in self.new_services),
-            *(f"master.cf: change {name}" for name in self.changed_services),
-            *(f"master.cf: remove {name}" for name in self.stale_services),
-            *(
-                f"main.cf: {name} = {value or '(default)'}"
-                for name, value in self.parameters.items()
-            ),
-            *(["update sender_transport.lmdb"] if self.senders else []),
-        ]
 
 
 class Applier:
@@ -109,12 +79,13 @@ class Applier:
             report = Report(plan.rendered.snapshot.revision, plan.describe())
             report.ends = plan.rendered.snapshot.next_end()
             report.running = self.instance.running()
-            with self._undo(report.running):
+            with self._undo(plan, running=report.running):
                 self._change(plan, before, running=report.running)
             for path in plan.stale_files:
                 path.unlink(missing_ok=True)
             if report.running:
                 report.moved = queue.move_on(self.instance, plan.rendered.snapshot, plan.lanes)
+            self.config.apply_begun.unlink(missing_ok=True)
             report.milter = probe.milter_answers(self.config.milter_socket)
             return report
 
@@ -125,6 +96,7 @@ class Applier:
             return None
 
     def _plan(self, book: Book, before: Snapshot | None) -> Plan:
+        cut_off = self.config.apply_begun.exists()
         original = wiring.original(self.config)
         self.instance.require_tables(TABLE_TYPES)
         around = surroundings.read(
@@ -157,26 +129,28 @@ class Applier:
             rendered=rendered,
             files=differing_files,
             stale_files=tuple(sorted(set(files.present(self.tables.folder)) - set(wanted))),
-            senders=files.text_of(self.tables.sender_transport) != rendered.senders,
+            senders=cut_off
+            or not sender_table.holds(self.tables.sender_transport, rendered.senders),
             new_services={n: e for n, e in differing.items() if n not in services},
             changed_services={n: e for n, e in differing.items() if n in services},
             stale_services=tuple(sorted(ours - set(rendered.services) - {wiring.PICKUP})),
             parameters={n: v for n, v in rendered.parameters.items() if explicit.get(n) != v},
-            lanes=_changed_lanes(before, rendered.snapshot, differing_files, differing),
+            lanes=changed_lanes(
+                None if cut_off else before, rendered.snapshot, differing_files, differing
+            ),
+            cut_off=cut_off,
         )
 
     def _change(self, plan: Plan, before: Snapshot | None, *, running: bool) -> None:
-        """New lanes, then the senders that take them, then all the rest."""
-        self._wait_for_interval(plan)
+        """New lanes, all else that is written, then the senders, and last the snapshot."""
+        self._begin(plan)
         rest = dict(plan.files)
         if plan.new_services:
-            self._write_files({p: rest.pop(p) for p in plan.files if not _is_in_use(p)})
+            self._write_files({p: rest.pop(p) for p in plan.files if not is_in_use(p)})
             self.instance.put_services(plan.new_services)
             self._read_back(plan.new_services, {})
             if running:
                 reload(self.instance, (name.split("/")[0] for name in plan.new_services))
-        if plan.senders:
-            self._write_senders(plan.rendered.senders)
         edits = bool(rest or plan.changed_services or plan.stale_services or plan.parameters)
         if edits:
             self._write_files(rest)
@@ -184,13 +158,26 @@ class Applier:
             self.instance.remove_services(plan.stale_services)
             self.instance.set_parameters(plan.parameters)
             self._read_back(plan.rendered.services, plan.rendered.parameters)
-        fresh = False
-        if running and (edits or (plan.new_services and plan.senders)):
-            fresh = reload(self.instance)
-        after = plan.rendered.snapshot
-        if before is not None and not fresh:
-            after = replace(after, changed=_changed_keys(after, before, time.time()))
-        self._write_snapshot(after)
+        reloads = running and (edits or plan.cut_off or bool(plan.new_services and plan.senders))
+        staged = self._stage_snapshot(plan, None if reloads else before)
+        if plan.senders:
+            source = self.tables.sender_transport
+            sender_table.update(self.instance, source, plan.rendered.senders)
+        if reloads and not reload(self.instance):
+            staged = self._stage_snapshot(plan, before)
+        staged.replace(self.config.snapshot)
+
+    def _begin(self, plan: Plan) -> None:
+        """Keep reloads apart, whoever asks for them: the CLI may apply beside the agent."""
+        if plan.describe():
+            self.config.apply_begun.touch()
+        if not plan.reloads:
+            return
+        stamp = self.config.state_directory / "reload.stamp"
+        if stamp.exists():
+            rest = RELOAD_INTERVAL - (time.time() - stamp.stat().st_mtime)
+            time.sleep(min(max(rest, 0.0), RELOAD_INTERVAL))
+        stamp.touch()
 
     def _read_back(self, services: Mapping[str, str], parameters: Mapping[str, str | None]) -> None:
         """Ask Postfix for what it was just told.
@@ -216,91 +203,55 @@ class Applier:
         expected = text[len("/^()/ ") : -len("$1\n")].replace("$$", "$")
         answer = self.instance.run("postmap", "-q", "any", f"regexp:{path}")
         if answer.removesuffix("\n") != expected:
-            raise PostfixError(f"Postfix does not read the login of {path.name} as it was given")
+            raise PostfixError(
+                f"Postfix does not read the login of {path.name.split('.')[0]} as it was given"
+            )
 
-    def _wait_for_interval(self, plan: Plan) -> None:
-        """Keep reloads apart, whoever asks for them: the CLI may apply beside the agent."""
-        if not plan.reloads:
-            return
-        stamp = self.config.state_directory / "reload.stamp"
-        if stamp.exists():
-            rest = RELOAD_INTERVAL - (time.time() - stamp.stat().st_mtime)
-            time.sleep(min(max(rest, 0.0), RELOAD_INTERVAL))
-        stamp.touch()
-
-    def _write_senders(self, text: str) -> None:
-        """Update the lmdb in place: a renamed one would not be seen for a while."""
-        source = self.tables.sender_transport
-        files.write(source, text, 0o644)
-        words = self.instance.complaints("postmap", f"lmdb:{source}")
-        if words:
-            raise PostfixError(f"postmap: {words}")
-        rows = self.instance.run("postmap", "-s", f"lmdb:{source}").count("\n")
-        if rows != text.count("\n"):
-            raise PostfixError(f"sender_transport.lmdb has {rows} rows, not {text.count(chr(10))}")
-
-    def _write_snapshot(self, snapshot: Snapshot) -> None:
-        path = self.config.snapshot
-        files.write(path, snapshots.dump(snapshot), 0o640, group=files.group_of(self.config.user))
+    def _stage_snapshot(self, plan: Plan, before: Snapshot | None) -> Path:
+        """Write the snapshot, ready to be renamed; `before` is what qmgr may still go by."""
+        after = plan.rendered.snapshot
+        if before is not None:
+            after = replace(after, changed=_changed_keys(after, before, time.time()))
+        group = files.group_of(self.config.user)
+        return files.stage(self.config.snapshot, snapshots.dump(after), 0o640, group=group)
 
     @contextmanager
-    def _undo(self, running: bool) -> Iterator[None]:  # noqa: FBT001
+    def _undo(self, plan: Plan, *, running: bool) -> Iterator[None]:
         """If the block fails, put everything back and say so."""
-        kept = {
-            path: files.keep(path)
-            for path in [
-                self.instance.main_cf,
-                self.instance.master_cf,
-                self.config.snapshot,
-                self.tables.sender_transport,
-                *files.present(self.tables.folder),
-            ]
-        }
+        source, main, master = (
+            self.tables.sender_transport,
+            self.instance.main_cf,
+            self.instance.master_cf,
+        )
+        try:
+            backup = files.Backup([source, main, master, self.config.snapshot, *plan.files])
+        except OSError as error:
+            raise ApplyError(f"not applied, nothing was changed: {error}") from error
         try:
             yield
         except (PointsmanError, OSError) as error:
-            for path in files.present(self.tables.folder):
-                if path not in kept:
-                    path.unlink()
-            for path, data in kept.items():
-                files.restore(path, data)
-            if self.tables.sender_transport.exists():
-                self.instance.complaints("postmap", f"lmdb:{self.tables.sender_transport}")
-            if running:
-                self.instance.test("postfix", "reload")
+            self._bring_back(backup, error, running=running)
+            if not plan.cut_off:
+                self.config.apply_begun.unlink(missing_ok=True)
             raise ApplyError(f"not applied, all is as before: {error}") from error
+        finally:
+            backup.forget()
 
-
-def _is_in_use(path: Path) -> bool:
-    """Whether a running lane reads the file: then it changes with the lane."""
-    return path.parent.name in LANE_FOLDERS and path.exists()
-
-
-def _changed_lanes(
-    before: Snapshot | None,
-    after: Snapshot,
-    written: Mapping[Path, object],
-    services: Mapping[str, str],
-) -> frozenset[str]:
-    """Connectors whose mail takes a live lane other than before, or one that was corrected."""
-    old = before or Snapshot()
-    touched = {path.stem for path in written if path.parent.name in LANE_FOLDERS}
-    return frozenset(
-        name
-        for name in after.lanes
-        if (lane := after.lane(name)) is not None
-        and lane.live
-        and (
-            _way(old.lane(name)) != _way(lane)
-            or lane.connector in touched
-            or f"{lane.transport}/unix" in services
-        )
-    )
-
-
-def _way(lane: Lane | None) -> tuple[str, bool, bool] | None:
-    """What of a lane has to do with where mail goes; its rate has not."""
-    return (lane.destination, lane.live, lane.align) if lane else None
+    def _bring_back(self, backup: files.Backup, error: Exception, *, running: bool) -> None:
+        """Senders first, as on the way there; raises ApplyError if something stays behind."""
+        source = self.tables.sender_transport
+        try:
+            restored = [backup.restore(source)]
+            if source.exists():
+                sender_table.read_again(self.instance, source)
+            restored += [backup.restore(path) for path in backup.there if path != source]
+            if running and any(restored):
+                self.instance.run("postfix", "reload")
+        except (PointsmanError, OSError) as trouble:
+            raise ApplyError(
+                f"not applied: {error}; and not all is as before: {trouble}. The agent, or "
+                "`pointsman apply`, goes on from here once that is mended"
+            ) from error
 
 
 def _changed_keys(after: Snapshot, before: Snapshot, now: float) -> Mapping[str, float]:

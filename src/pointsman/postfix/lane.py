@@ -6,6 +6,7 @@ these in main.cf to something hostile and sees no difference.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from pointsman.config import submit_socket
@@ -72,17 +73,27 @@ class Tables:
         more = f"{self.pcre('esmtp')},{insist}" if login else self.pcre("stranger")
         return f"unionmap:{{{self.pcre('replies')},{more}}}"
 
-    def login(self, connector: str) -> Path:
+    # Other content, another name: a lane changes its files with its entry in master.cf,
+    # all at once, and the running one keeps those that it was started with.
+
+    def login(self, connector: Connector) -> Path:
         """The credentials of one lane."""
-        return self.folder / "login" / connector
+        mark = _mark(connector.username, connector.password)
+        return self.folder / "login" / f"{connector.name}.{mark}"
 
-    def ca(self, connector: str) -> Path:
+    def ca(self, connector: Connector) -> Path:
         """The CA certificates of one lane."""
-        return self.folder / "ca" / f"{connector}.pem"
+        return self.folder / "ca" / f"{connector.name}.{_mark(connector.ca)}.pem"
 
-    def identity(self, connector: str) -> Path:
+    def identity(self, connector: Connector) -> Path:
         """The client certificate of one lane: key, certificate, chain."""
-        return self.folder / "identity" / f"{connector}.pem"
+        mark = _mark(connector.private_key, connector.certificate)
+        return self.folder / "identity" / f"{connector.name}.{mark}.pem"
+
+
+def _mark(*values: str) -> str:
+    """A short name for values; of secrets these are the ciphertexts, which say nothing."""
+    return sha256("\0".join(values).encode()).hexdigest()[:12]
 
 
 def nexthop(connector: Connector, tables: Tables) -> str:
@@ -191,15 +202,15 @@ def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
     level, wrapper = _TLS[connector.tls]
     level = "fingerprint" if connector.fingerprints else level
     name = connector.server_name or "nexthop"
-    authority = tables.ca(connector.name) if connector.ca else SYSTEM_CA_FILE
-    identity = tables.identity(connector.name) if connector.auth == "certificate" else ""
+    authority = tables.ca(connector) if connector.ca else SYSTEM_CA_FILE
+    identity = tables.identity(connector) if connector.auth == "certificate" else ""
     return {
         "smtp_tls_security_level": level,
         "smtp_tls_wrappermode": wrapper,
         "smtp_use_tls": "no",
         "smtp_enforce_tls": "no",
         "smtp_tls_enforce_peername": "yes",
-        "smtp_tls_policy_maps": "",
+        "smtp_tls_policy_maps": _own_hosts_alone(connector, level),
         "smtp_tls_per_site": "",
         "smtp_tls_CAfile": str(authority),
         "smtp_tls_CApath": "",
@@ -231,13 +242,24 @@ def _tls(connector: Connector, tables: Tables) -> dict[str, str]:
     }
 
 
+def _own_hosts_alone(connector: Connector, level: str) -> str:
+    """Defer mail for any other next hop: no server is shown another one's login.
+
+    What leads to the lane is not changed in the same moment as the lane itself; and a
+    marked message has its next hop in its queue file. The last word is no security
+    level, so that smtp(8) logs it and does not connect.
+    """
+    own = ",".join(f"[{host}]:{port}={level}" for host, port in connector.addresses)
+    return f"inline:{{{own}}},static:not_a_host_of_this_connector" if own else ""
+
+
 def _login(connector: Connector, tables: Tables) -> dict[str, str]:
     login = connector.auth == "password"
     # Where TLS may be stripped off by an attacker, a password must not follow it.
     clear = "noanonymous, noplaintext" if connector.tls == "may" else "noanonymous"
     return {
         "smtp_sasl_auth_enable": "yes" if login else "no",
-        "smtp_sasl_password_maps": f"regexp:{tables.login(connector.name)}" if login else "",
+        "smtp_sasl_password_maps": f"regexp:{tables.login(connector)}" if login else "",
         "smtp_sasl_type": "cyrus",
         "smtp_sasl_path": "",
         "smtp_sasl_mechanism_filter": "",

@@ -95,18 +95,18 @@ def render(
             "strip_body.pcre": STRIP_BODY,
             **replies.files(tables.folder),
             "marker.pcre": _marker_checks(markers),
-            **{f"ca/{c.name}.pem": c.ca for c in connectors if c.ca},
+            **{f"ca/{tables.ca(c).name}": c.ca for c in connectors if c.ca},
             **{f"submit/{c.name}.json": way_text(c) for c in connectors if c.auth == "oauth2"},
         },
         secret_files={
             "requeue.pcre": _requeue_checks(markers, tokens),
             **{
-                f"login/{c.name}": credentials(c.username, unseal(c.password))
+                f"login/{tables.login(c).name}": credentials(c.username, unseal(c.password))
                 for c in connectors
                 if c.auth == "password"
             },
             **{
-                f"identity/{c.name}.pem": unseal(c.private_key) + c.certificate
+                f"identity/{tables.identity(c).name}": unseal(c.private_key) + c.certificate
                 for c in connectors
                 if c.auth == "certificate"
             },
