@@ -24,7 +24,7 @@ class Heartbeat:
     def beat(self, revision: int, trouble: str, now: float) -> None:
         """Say that this host lives, what it has applied, and what keeps it from more."""
         news = (revision, trouble)
-        if news == self._told and now < self._next:
+        if now < self._next and (news == self._told or self._away):
             return
         if self._told is None or self._told[0] != revision:
             self._applied = now

@@ -134,6 +134,20 @@ def test_sign_of_life_is_written_when_there_is_news_and_now_and_then(hosts):
     assert row.applied == NOW + BEAT + 1
 
 
+def test_sign_of_life_that_is_not_taken_waits_for_its_turn(hosts, postgres):
+    """A read-only server must not be asked twice a second."""
+    store, name = store_of(hosts[0]), postgres_name(hosts[0])
+    postgres.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    heart = Heartbeat(store)
+    heart.beat(1, "", NOW)
+    postgres.sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    store.engine.dispose()
+    heart.beat(1, "", NOW + BEAT - 1)
+    assert rows.all_of(store) == []
+    heart.beat(1, "", NOW + BEAT)
+    assert [row.seen for row in rows.all_of(store)] == [NOW + BEAT]
+
+
 def test_two_agents_under_one_name_are_told(hosts, tmp_path, monkeypatch):
     """A cloned machine would hide behind the other's row."""
     monkeypatch.setattr(logs, "_sinks", [])
