@@ -280,6 +280,17 @@ def test_export_that_can_not_be_written_is_a_sentence(admin):
     assert "no terminal to ask at" in said(admin.run("export", "--with-secrets"), 2)
 
 
+def test_import_brings_secrets_back_whose_key_is_lost(admin):
+    """The key file is gone, the passphrase is not: all of them are sealed anew."""
+    before = opened(admin)
+    path, *file = locked(admin)
+    (admin.folder / "secret.key").unlink()
+    create_key_file(admin.folder / "secret.key")
+    output = admin.do("import", path, *file, "--yes", "--untested")
+    assert output.count("password: (secret changes)") == 4
+    assert opened(admin) == before
+
+
 def test_words_of_the_group(admin):
     """Short and long form are one; options come before or after the file; a group has help."""
     path = exported(admin)

@@ -14,7 +14,7 @@ from pointsman.store.fields import check_values, settings
 from pointsman.store.modes import LOGINS
 from pointsman.store.passphrase import Secrets as Texts
 from pointsman.store.records import Agency, Connector, Diversion
-from pointsman.store.secrets import Secrets
+from pointsman.store.secrets import KeyFileError, Secrets
 
 
 def merged(
@@ -65,7 +65,7 @@ def _with_secrets(
         kept = getattr(old, name) if old is not None and old.auth == new.auth else ""
         if name in texts:
             text = check_values(Connector, {name: str(texts[name])})[name]
-            found[name] = kept if kept and keys.unseal(kept) == text else keys.seal(text)
+            found[name] = kept if kept and _opens_to(keys, kept, text) else keys.seal(text)
         elif kept:
             found[name] = kept
         else:
@@ -78,6 +78,14 @@ def _with_secrets(
             )
         found["state"] = "new"
     return replace(new, **found), lacking
+
+
+def _opens_to(keys: Secrets, sealed: str, text: str) -> bool:
+    """Whether a secret is known already; one whose key is lost is not."""
+    try:
+        return keys.unseal(sealed) == text
+    except KeyFileError:
+        return False
 
 
 def _options(names: list[str]) -> str:

@@ -247,9 +247,7 @@ class Sender:
     key: str
     agency: str
     connectors: str  # in order, with blanks between: 100,000 are read fast
-    rate: str = setting(
-        "", "What each may send by itself, within its agency's rate.", check=checked_share
-    )
+    rate: str = setting("", "Its own rate, within its agency's.", check=checked_share)
     turn: str = setting("", "How several connectors take turns.", choices=("", *TURNS))
     description: str = setting("", "A note for people.", check=checked_text)
     off: bool = setting(False, "Switched off: its mail gets 450.")
