@@ -44,7 +44,6 @@ ln -s /proc/self/fd dev/fd
 for number in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${number%:*}" "dev/${number#*:}"; done
 mkdir run/changed run/old
 mount --bind "$top/upper" run/changed
-hostname machine.test
 ip link set lo up
 pivot_root . run/old
 umount -l /run/old

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,21 @@ def test_daemon_runs_where_there_is_no_systemd():
         socket = "/var/spool/postfix/pointsman/milter.sock"
         wait_until(lambda: machine.is_there(socket), "the milter to listen")
         assert machine.run("stat", "-c", "%U:%G", socket).strip() == "pointsman:postfix"
+
+
+def test_what_is_altered_is_noticed():
+    """Else the next test would prove nothing."""
+    with machine_with_package(systemd=False) as machine:
+        machine.run("dpkg", "--purge", "pointsman")
+        machine.write("/etc/postfix/main.cf", b"# other\n")
+        machine.run("chmod", "600", "/etc/postfix/master.cf")
+        machine.run("touch", "/etc/left-behind")
+        machine.run("rm", "/etc/services")
+        machine.run("sh", "-c", "rm -r /etc/skel && mkdir /etc/skel")
+        found = altered(machine)
+    names = ["left-behind", "postfix/main.cf", "postfix/master.cf", "services"]
+    skeletons = [str(path) for path in Path("/etc/skel").iterdir()]
+    assert found == sorted([*(f"/etc/{name}" for name in names), *skeletons])
 
 
 def test_purge_leaves_nothing():
