@@ -29,6 +29,8 @@ POLL_SHARED = 0.5  # the same where several hosts ask one server
 RETRY = 5.0  # seconds to wait after trouble, more or less
 DAY = 86_400.0  # seconds between warnings of what comes to an end
 
+_FILES = ("main.cf", "master.cf")  # as a report's changes begin
+
 Seen = tuple[int, int, int]
 
 
@@ -75,8 +77,10 @@ class Agent:
                 report = self._applier.apply()
                 logs.applied(report.revision, len(report.changes), report.moved)
                 self._ends = report.ends
-                # Our own edits count as seen; the revision is the one that was applied.
-                self._applied = (report.revision, *self._look()[1:])
+                # Our own edits count as seen, and no other that came meanwhile; the
+                # revision is the one that was applied.
+                ours = any(change.startswith(_FILES) for change in report.changes)
+                self._applied = (report.revision, *(self._look() if ours else seen)[1:])
             self.warn(time.monotonic())
             self._recovered()
         except StoreError as error:

@@ -204,14 +204,16 @@ MISTAKES = {
     "rule added to a table": Mistake("edited", f"echo '# x' >> $TABLES/marker.pcre; {RELOAD}"),
     "file of a lane removed": Mistake("edited", "rm $TABLES/ca/a.pem"),
     "login readable": Mistake("edited", "chmod 644 $TABLES/login/a"),
-    "table of senders edited": Mistake("edited", "sed -i /town/d $TABLES/sender_transport"),
+    "table of senders edited": Mistake(
+        "edited", "sed -i /town/d $TABLES/sender_transport", also=("lmdb",)
+    ),
     "row taken out": Mistake("lmdb", "postmap -d @town.test lmdb:$TABLES/sender_transport"),
     "lmdb removed": Mistake("lmdb", "rm $TABLES/sender_transport.lmdb"),
     "snapshot edited": Mistake("snapshot", "sed -i s/town.test/down.test/ $STATE/snapshot.json"),
     "snapshot removed": Mistake("snapshot", "rm $STATE/snapshot.json"),
     "edited, not reloaded": Mistake("not-reloaded", "postconf -e in_flow_delay=1s"),
     "database moved": Mistake("database", "mv $DB $DB.away", mend="mv $DB.away $DB; false"),
-    "Postfix stopped": Mistake("postfix", "postfix stop"),
+    "Postfix stopped": Mistake("postfix", "postfix stop; until ! postfix status; do :; done"),
     "smtpd can't start": Mistake(
         "smtpd",
         own("smtpd_sasl_type=nonsense"),

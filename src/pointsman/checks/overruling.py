@@ -160,7 +160,7 @@ def patterns_beside_lanes(facts: Facts) -> Iterator[Found]:
             yield Found(
                 f"main.cf {SENDERS}",
                 f"has `{item}`, whose patterns win over every link of a whole domain",
-                "link those senders (`pointsman sender link`), then "
+                "link those senders, then "
                 + facts.then_reload("postconf", "-e", f"{SENDERS}={rest}"),
             )
 
