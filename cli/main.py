@@ -17,6 +17,8 @@ from pointsman.errors import PointsmanError, UsageError
 
 COMMANDS = {
     "setup": "setup",
+    "teardown": "setup",
+    "observed": "observed",
     "apply": "apply",
     "check": "check",
     "explain": "explain",

@@ -163,7 +163,7 @@ def built(
         if chroot:
             city.postfix.chroot("smtpd", "cleanup")
         city.postfix.start()
-        city.postfix.cli("setup")
+        city.postfix.cli("setup", "--no-probe")
         for name in daemons:
             city.postfix.start_daemon(name)
         yield city

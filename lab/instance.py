@@ -305,7 +305,7 @@ def running(
     instance.create(parameters)
     try:
         instance.start()
-        instance.cli("setup")
+        instance.cli("setup", "--no-probe")
         for name in daemons:
             instance.start_daemon(name)
         yield instance

@@ -64,6 +64,7 @@ class Policy:
             f"counter={charge.sender}",
             f"revision={charge.revision}",
             *(["exempt=yes"] if charge.exempt else []),
+            *(["observe=yes"] if charge.observe else []),
         ]
         return ("\n".join(lines) + "\n\n").encode("utf-8", "surrogateescape")
 

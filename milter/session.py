@@ -24,6 +24,7 @@ from pointsman.routing.decide import (
     decide,
 )
 from pointsman.routing.lanes import Client
+from pointsman.routing.observing import as_enforced
 from pointsman.routing.recipients import Recipient
 from pointsman.routing.snapshot import Snapshot
 from pointsman.routing.turns import Turns
@@ -61,6 +62,7 @@ class Session(Milter.Base):
         """Let nothing of one message reach the next."""
         self._envelope = "<>"
         self._login = ""
+        self._role = ""
         self._recipients: list[Recipient] = []
         self._froms: list[str] = []
         self._senders: list[str] = []
@@ -78,6 +80,7 @@ class Session(Milter.Base):
         self._forget()
         self._envelope = path
         self._login = self.getsymval("{auth_authen}") or ""
+        self._role = self.getsymval("{pointsman_role}") or ""
         return Milter.CONTINUE
 
     @Milter.noreply
@@ -117,10 +120,13 @@ class Session(Milter.Base):
             froms=self._froms,
             senders=self._senders,
             markers=[value for values in self._marks.values() for value in values],
+            role=self._role,
         )
         if snapshot is None:
             logs.not_configured(queue_id)
             return self._refuse(_NO_SNAPSHOT)
+        if snapshot.observe:
+            message = as_enforced(snapshot, message)
         down = self.current.down
         decision = decide(snapshot, message, time.time(), self.turns.next, down)
         charge = charge_of(snapshot, message, decision)
@@ -128,6 +134,8 @@ class Session(Milter.Base):
         if answer is not None and answer.action in REFUSALS:
             decision = replace(decision, step=_refusal(answer))
         logs.decided(queue_id, snapshot, message, decision, _shown(answer))
+        if snapshot.observe:
+            return Milter.ACCEPT
         if charge and answer and answer.action == "HOLD" and snapshot.tokens:
             self.addheader(HELD, f"{snapshot.tokens[0]} {queue_id} {charge.words}")
             self.quarantine(logs.plain(answer.text))

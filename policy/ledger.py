@@ -135,6 +135,8 @@ class Ledger:
         if self.held.count[asked.agency] >= most:
             full = f"agency {asked.agency} has {most} messages held, try again later"
             return self._refuse(asked, Verdict("DEFER", full, counter), now)
+        if asked.observed:
+            return Verdict("HOLD", text, counter)
         held = Held(asked.queue_id, asked.line, asked.recipients, asked.exempt, now)
         self.held.add(held, counter)
         self.journal.add(hold_line(held))

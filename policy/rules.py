@@ -32,6 +32,7 @@ class Asked:
     exempt: bool = False
     direct: bool = False  # by Postfix itself, not by the milter
     why: str = ""  # why it is not counted
+    observed: bool = False  # whatever the answer, the message goes
 
     @property
     def agency(self) -> str:
@@ -109,6 +110,7 @@ class Rules:
             line,
             number_of(get("recipient_count", "")),
             "exempt" in request,
+            observed="observe" in request,
         )
         return asked if agency else self._found(asked, request)
 

@@ -47,6 +47,7 @@ def decided(
     """Log what became of a message, and why; `rate` is what the policy daemon said."""
     step, route = decision.step, decision.route
     pairs = {
+        "observe": "yes" if snapshot.observe else "",
         "from": f"<{plain(message.envelope.strip('<>'))}>",
         "header_from": plain(" ".join(message.froms).strip()),
         "client": message.client.address or "",
@@ -64,7 +65,8 @@ def decided(
     pairs["revision"] = str(snapshot.revision)
     if isinstance(step, Refuse):
         pairs["reply"] = plain(f"{step.code} {step.status} {step.text}")
-    _write(WARNING if isinstance(step, Refuse) else INFO, f"{queue_id}: {_joined(pairs)}")
+    refused = isinstance(step, Refuse) and not snapshot.observe
+    _write(WARNING if refused else INFO, f"{queue_id}: {_joined(pairs)}")
 
 
 def _joined(pairs: Mapping[str, str]) -> str:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 from pointsman import logs
 from pointsman.config import Config
@@ -22,7 +21,7 @@ from pointsman.faults import Faults
 from pointsman.health import FAILURES, Health, Turn
 from pointsman.postfix import files
 from pointsman.postfix.conf import Instance
-from pointsman.postfix.maillog import Follower, parse
+from pointsman.postfix.maillog import Follower, log_of, parse
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store import usage
 from pointsman.store.book import connectors
@@ -34,7 +33,6 @@ PAUSE = 0.2  # seconds between looks at the log
 RETRY = 5.0  # seconds to wait after trouble, more or less
 MOST_NOTICES = 1000  # kept for a database that does not answer
 PROBES = 8  # at once; a server that hangs keeps one of them busy
-MAIL_LOG = Path("/var/log/mail.log")  # where syslog writes, if Postfix does not by itself
 
 
 class Watch(threading.Thread):
@@ -93,8 +91,7 @@ class Watch(threading.Thread):
         if self._snapshot is None:
             self._health.restore(down(self._config.health))
         if self._log is None:
-            own = self._instance.parameters("maillog_file")["maillog_file"]
-            self._log = Follower(Path(own) if own else MAIL_LOG)
+            self._log = Follower(log_of(self._instance))
         self._snapshot = snapshot
         self._write()
 

@@ -713,7 +713,6 @@ def test_corrupt_database(admin, arguments, damage):
         "empty": b"",
     }[damage]
     admin.database.write_bytes(damaged)
-    (admin.folder / "before-setup.json").write_text("{}")
     refused(admin, *arguments)
     assert admin.database.read_bytes() == damaged
 

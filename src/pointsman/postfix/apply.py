@@ -63,6 +63,7 @@ class Applier:
         self.store = store
         self.instance = Instance(config.postfix.config_directory)
         self.tables = Tables(config.tables, config.policy_socket.parent)
+        self._theirs = wiring.theirs(config, self.instance)
 
     def plan(self) -> Plan:
         """Compare the database with Postfix; changes nothing."""
@@ -79,7 +80,7 @@ class Applier:
             report = Report(plan.rendered.snapshot.revision, plan.describe())
             report.ends = plan.rendered.snapshot.next_end()
             report.running = self.instance.running()
-            with self._undo(plan, running=report.running):
+            with self._undo(plan, running=report.running), self._theirs.editing():
                 self._change(plan, before, running=report.running)
             for path in plan.stale_files:
                 path.unlink(missing_ok=True)
@@ -100,7 +101,7 @@ class Applier:
         original = wiring.original(self.config)
         self.instance.require_tables(TABLE_TYPES)
         around = surroundings.read(
-            self.instance, original["default_transport"] or "smtp", self.tables.folder
+            self.instance, original.get("default_transport", "smtp"), self.tables.folder
         )
         rendered = render(
             book,
@@ -111,6 +112,7 @@ class Applier:
             wiring.admin_checks(self.instance),
             original,
             datetime.now(UTC),
+            observe=wiring.chosen_before(self.config).observe,
         )
         wanted = {
             **{self.tables.folder / name: (text, 0o644) for name, text in rendered.files.items()},

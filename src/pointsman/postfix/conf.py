@@ -162,9 +162,17 @@ class Instance:
         for group in _groups(names):
             self.run("postconf", "-MX", *group)
 
-    def set_service_option(self, service: str, option: str, value: str) -> None:
-        """Give a service of master.cf an `-o` of its own."""
-        self.run("postconf", "-P", f"{service}/{option}={value}")
+    def set_service_option(self, service: str, option: str, value: str | None) -> None:
+        """Give a service of master.cf an `-o` of its own, or take it out."""
+        if value is None:
+            self.run("postconf", "-PX", f"{service}/{option}")
+        elif " " in value:  # which -P does not take
+            self.run("postconf", "-P", f"{service}/{option}=")
+            entry = self.services()[service]
+            spelled = f"-o {{{option}={value}}}"
+            self.put_services({service: entry.replace(f"-o {option}=", spelled, 1)})
+        else:
+            self.run("postconf", "-P", f"{service}/{option}={value}")
 
     def queue_directory(self) -> Path:
         """Where the queue and the daemons' sockets are."""

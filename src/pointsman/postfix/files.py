@@ -6,6 +6,8 @@ import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
+WITHOUT = "without"  # the folder of main.cf and master.cf without us: see theirs.py
+
 
 def write(path: Path, text: str, mode: int, group: int = -1) -> None:
     """Replace a file by rename, never readable by more than `mode` allows."""
@@ -26,7 +28,7 @@ def stage(path: Path, text: str, mode: int, group: int = -1) -> Path:
 
 def _fill(path: Path, text: str, mode: int, group: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         file.write(text)
         file.flush()
         os.fchown(file.fileno(), -1, group)
@@ -55,10 +57,32 @@ def text_of(path: Path) -> str | None:
         return None
 
 
+Kept = tuple[str, int, int]  # text, mode, group
+
+
+def keep(path: Path) -> Kept | None:
+    """What is needed to bring a file back, or None if there is none."""
+    text = text_of(path)
+    if text is None:
+        return None
+    status = path.stat()
+    return text, status.st_mode & 0o777, status.st_gid
+
+
+def bring_back(path: Path, kept: Kept | None) -> None:
+    """Make a file what it was, or take it away."""
+    if kept is None:
+        path.unlink(missing_ok=True)
+    elif keep(path) != kept:
+        write(path, *kept)
+
+
 def present(folder: Path) -> list[Path]:
     """The files that apply keeps, but for the table of senders."""
     return [
-        p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("sender_transport")
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not p.name.startswith("sender_transport") and p.parent.name != WITHOUT
     ]
 
 

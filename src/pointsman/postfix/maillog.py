@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointsman.postfix.conf import Instance
+
 MOST = 4 << 20  # bytes read at once
+SYSLOG = Path("/var/log/mail.log")  # where syslog writes, if Postfix does not by itself
 
 _LINE = re.compile(
     r" postfix[^/ ]*/pm-(?P<connector>[a-z0-9-]+)/[sl]mtp\[\d+\]: (?P<queue_id>\w+): to=<.*?>,"
@@ -32,6 +35,12 @@ class Delivery:
     def blames_connector(self) -> bool:
         """Whether it failed for the way and not for the message: network, TLS, login."""
         return self.status == "deferred" and self.dsn.startswith(("4.4.", "4.7."))
+
+
+def log_of(instance: Instance) -> Path:
+    """Where an instance's log is, as far as Postfix itself knows."""
+    own = instance.parameters("maillog_file")["maillog_file"]
+    return Path(own) if own else SYSLOG
 
 
 def parse(line: str) -> Delivery | None:

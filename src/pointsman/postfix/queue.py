@@ -14,7 +14,7 @@ from pointsman.routing.lanes import find_link
 from pointsman.routing.snapshot import DEFAULT_AGENCY, Snapshot
 
 QUEUES = ("incoming", "active", "deferred", "hold")
-_NULL = "MAILER-DAEMON"  # how postqueue(1) shows the null sender
+NULL = "MAILER-DAEMON"  # how postqueue(1) shows the null sender
 _FILTER = re.compile(r"^content_filter: (\S+)", re.MULTILINE)
 _MARKED = re.compile(rf"^(?:regular_text: )?{MARKER}: (\S+) (\S+)$", re.MULTILINE)
 
@@ -64,7 +64,7 @@ def _names(folder: Path) -> Iterator[str]:
 
 def owner_of(instance: Instance, snapshot: Snapshot, queued: Queued) -> tuple[str, str] | None:
     """Agency and connector of a queued message; of marked mail only the connector."""
-    if queued.sender == _NULL:
+    if queued.sender == NULL:
         marked = _MARKED.search(text_of(instance, queued.queue_id))
         known = marked is not None and marked[1] in snapshot.tokens
         return ("", marked[2]) if marked and known else None
@@ -110,11 +110,11 @@ def move_on(instance: Instance, snapshot: Snapshot, changed: Iterable[str]) -> i
     if not names:
         return 0
     waiting = list(listed(instance))
-    stale = [q.queue_id for q in waiting if q.sender == _NULL and _is_stale(instance, snapshot, q)]
+    stale = [q.queue_id for q in waiting if q.sender == NULL and _is_stale(instance, snapshot, q)]
     due = [
         q.queue_id
         for q in waiting
-        if q.sender != _NULL and q.queue == "deferred" and lane_of(snapshot, q.sender) in names
+        if q.sender != NULL and q.queue == "deferred" and lane_of(snapshot, q.sender) in names
     ]
     if stale:
         instance.run("postsuper", "-r", "-", stdin="\n".join(stale) + "\n")

@@ -4,7 +4,7 @@ The result is compared with what is there by apply.py, which alone writes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_network
@@ -75,17 +75,21 @@ def render(
     unseal: Callable[[str], str],
     cleanup_chroot: str,
     checks: Mapping[str, str],
-    original: Mapping[str, str | None],
+    original: Mapping[str, str],
     now: datetime,
+    *,
+    observe: bool = False,
 ) -> Rendered:
     """Render one revision, with the diversions that are in force now.
 
     `cleanup_chroot` is as in master.cf; `checks` are the admin's own header_checks, which
-    cleanup for requeued mail must keep; `original` is what main.cf said before setup.
+    cleanup for requeued mail must keep; `original` is what main.cf would say without us.
+    While we `observe`, no sender is led anywhere.
     """
     connectors = [c for c in book.connectors.values() if c.state != "new"]
     tokens = tuple(unseal(token) for token in book.sealed_tokens)
     snapshot = _snapshot(book, around, connectors, tokens, tables, now)
+    snapshot = replace(snapshot, observe=observe)
     markers = {name: _marked_destination(snapshot, name) for name in snapshot.lanes}
     return Rendered(
         senders="".join(f"{key} {value}\n" for key, value in sorted(_rows(book, snapshot))),
@@ -206,14 +210,15 @@ def _epoch(moment: str) -> float:
 
 def _rows(book: Book, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     destinations = {name: _destination(snapshot, name) for name in snapshot.lanes}
-    for key, link in snapshot.links.items():
+    links = {} if snapshot.observe else snapshot.links
+    for key, link in links.items():
         for spelling in table_keys(key):
             yield spelling, destinations[link.connector]
     for agency, connector in book.carriers:
         why = "is not live" if connector in book.connectors else "is gone"
         gone = f"retry:4.3.0 connector {connector} {why}"
         yield f"@{carrier_domain(agency, connector)}", destinations.get(connector, gone)
-    if book.null_sender:
+    if book.null_sender and not snapshot.observe:
         yield "<>", destinations[book.null_sender]
 
 
@@ -286,10 +291,10 @@ def _cleanup_entry(tables: Tables, chroot: str, checks: Mapping[str, str]) -> st
     )
 
 
-def _default_transport(snapshot: Snapshot, original: Mapping[str, str | None]) -> str | None:
+def _default_transport(snapshot: Snapshot, original: Mapping[str, str]) -> str | None:
     """Where mail goes that no row of the table matches."""
-    if snapshot.default == POSTFIX:
-        return original["default_transport"]
+    if snapshot.default == POSTFIX or snapshot.observe:
+        return original.get("default_transport")
     if snapshot.default == NONE:
         # Not `error:`, which smtpd would answer at RCPT, before the From is seen.
         return f"{NO_TRANSPORT}:none"

@@ -1,21 +1,20 @@
-"""Wires a Postfix instance of our own: folders, key, database, tables, settings."""
+"""Wires a Postfix instance: says each change, makes it, proves it, or takes it all back."""
 
 import os
-import pwd
 import secrets
-import shutil
-import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
-from pointsman.postfix import wiring
+from pointsman.postfix import files, ground, probe, proving, wiring
 from pointsman.postfix.apply import Applier
 from pointsman.postfix.conf import Instance
+from pointsman.postfix.lane import TABLE_TYPES
 from pointsman.postfix.reload import reload
-from pointsman.postfix.render import CLEANUP
+from pointsman.postfix.wiring import Choice, Wiring
 from pointsman.store import hosts
 from pointsman.store.book import Edit, editing
 from pointsman.store.database import Store
@@ -27,32 +26,62 @@ Say = Callable[[str], None]
 
 
 class SetupError(PointsmanError):
-    """Setup could not be finished, and Postfix is as it was."""
+    """Setup could not be finished, and everything is as it was."""
 
 
-def setup(config: Config, store: Store, say: Say) -> None:
-    """Do all of it, saying each change first; done twice, it changes nothing more."""
+def plan(config: Config, store: Store, choice: Choice) -> list[str]:
+    """Each change that setup would make, in words; changes nothing."""
     instance = Instance(config.postfix.config_directory)
+    instance.require_tables(TABLE_TYPES)
+    new = store.path is not None and not store.path.exists()
+    return [
+        *ground.missing(config),
+        *([f"create the database {store.shown_url}"] if new else []),
+        *_words(instance, wiring.wiring(config, instance, choice)),
+    ]
+
+
+def setup(config: Config, store: Store, choice: Choice, say: Say, *, prove: bool = True) -> None:
+    """Do all of it, saying each change first; done twice, it changes nothing more.
+
+    Raises SetupError if a step fails; then what this run made is taken away again.
+    """
     if os.geteuid() != 0:
         raise SetupError("setup changes Postfix's configuration: run it as root")
-    _make_account(config, say)
-    _make_folders(config, instance, say)
-    say(f"database {store.shown_url}")
-    store.create()
-    with editing(store) as edit:
-        if edit.book.sealed_tokens:
-            _require_key(store, edit.book.sealed_tokens[0])
-        else:
-            if not config.secret_key_file.exists():
-                say(f"create {config.secret_key_file}")
-            create_key_file(config.secret_key_file)
-            rotate_token(edit, store.secrets)
-    wanted = wiring.parameters(config, instance)
-    wiring.remember(config, instance, wanted)
-    for change in Applier(config, store).apply().changes:
+    changes = plan(config, store, choice)
+    for change in changes:
         say(change)
-    with locked(config.apply_lock):
-        _wire(instance, wanted, say)
+    with ExitStack() as undo:
+        try:
+            _do(config, store, choice, say, undo, prove=prove and bool(changes))
+        except (PointsmanError, OSError) as error:
+            undo.close()
+            raise SetupError(f"all is as it was: {error}") from error
+        undo.pop_all()
+
+
+def _do(
+    config: Config, store: Store, choice: Choice, say: Say, undo: ExitStack, *, prove: bool
+) -> None:
+    instance = Instance(config.postfix.config_directory)
+    running = instance.running()
+    before = probe.greetings(instance) if prove and running else {}
+    ground.prepare(config, instance, undo)
+    _prepare_database(config, store, undo)
+    _keep_files(config, instance, undo)
+    if not wiring.theirs(config, instance).begun:
+        wiring.theirs(config, instance).settle()
+        wiring.remember(config, Choice(observe=True))  # until Postfix is wired, nobody is led
+    applier = Applier(config, store)
+    applier.apply()
+    with proving.daemons(config, say) if before else ExitStack():
+        _wire(config, instance, choice, running=running)
+        wiring.remember(config, choice)
+        for change in applier.plan().describe():
+            say(change)
+        applier.apply()
+        if before:
+            proving.prove(config, instance, before)
 
 
 def _require_key(store: Store, sealed: str) -> None:
@@ -74,54 +103,69 @@ def rotate_token(edit: Edit, keys: Secrets) -> None:
     edit.put_setting("tokens", [keys.seal(secrets.token_hex(16)), *kept], shown="rotated")
 
 
-def _make_account(config: Config, say: Say) -> None:
-    try:
-        pwd.getpwnam(config.user)
-    except KeyError:
-        say(f"create the system account {config.user}")
-        command = ["useradd", "--system", "--user-group", "--no-create-home"]
-        command += ["--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", config.user]
-        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+def _prepare_database(config: Config, store: Store, undo: ExitStack) -> None:
+    if store.path is not None and not store.path.exists():
+        for suffix in ("", "-wal", "-shm"):
+            undo.callback(Path(f"{store.path}{suffix}").unlink, missing_ok=True)
+    store.create()
+    with editing(store) as edit:
+        if edit.book.sealed_tokens:
+            _require_key(store, edit.book.sealed_tokens[0])
+            return
+        if not config.secret_key_file.exists():
+            undo.callback(config.secret_key_file.unlink, missing_ok=True)
+            create_key_file(config.secret_key_file)
+        rotate_token(edit, store.secrets)
 
 
-def _make_folders(config: Config, instance: Instance, say: Say) -> None:
-    account = pwd.getpwnam(config.user)
-    owner = instance.parameters("mail_owner")["mail_owner"]
-    postfix_group = pwd.getpwnam(owner).pw_gid
-    # Postfix's daemons may reach the socket, and whatever is made here is their group's.
-    _folder(config.milter_socket.parent, account.pw_uid, postfix_group, 0o2710, say)
-    _folder(config.state_directory, account.pw_uid, account.pw_gid, 0o750, say)
-    _folder(config.tables, 0, 0, 0o755, say)
+def _keep_files(config: Config, instance: Instance, undo: ExitStack) -> None:
+    """What Postfix and the daemons read comes back as it is now."""
 
-
-def _folder(path: Path, user: int, group: int, mode: int, say: Say) -> None:
-    if not path.exists():
-        say(f"create {path}")
-        path.mkdir(parents=True)
-    shutil.chown(path, user, group)
-    path.chmod(mode)
-
-
-def _wire(instance: Instance, wanted: dict[str, str], say: Say) -> None:
-    before = {path: path.read_bytes() for path in (instance.main_cf, instance.master_cf)}
-    now = instance.explicit()
-    changes = {name: value for name, value in wanted.items() if now.get(name) != value}
-    pickup = not wiring.pickup_is_wired(instance)
-    for name, value in changes.items():
-        say(f"main.cf: {name} = {value}")
-    if pickup:
-        say(f"master.cf: pickup -o cleanup_service_name={CLEANUP}")
-    if not changes and not pickup:
-        return
-    try:
-        instance.set_parameters(changes)
-        if pickup:
-            instance.set_service_option(wiring.PICKUP, "cleanup_service_name", CLEANUP)
-        instance.run("postfix", "check")
+    def bring_back() -> None:
+        for path, data in kept.items():
+            files.bring_back(path, data)
         if instance.running():
-            reload(instance)
-    except (PointsmanError, OSError) as error:
-        for path, data in before.items():
-            path.write_bytes(data)
-        instance.test("postfix", "reload")
-        raise SetupError(f"Postfix is as it was: {error}") from error
+            instance.test("postfix", "reload")
+
+    paths = [instance.main_cf, instance.master_cf, config.snapshot, *files.present(config.tables)]
+    paths += (config.tables / files.WITHOUT).glob("*")
+    kept = {path: files.keep(path) for path in paths}
+    undo.callback(bring_back)
+
+
+def _wire(config: Config, instance: Instance, choice: Choice, *, running: bool) -> None:
+    wanted = wiring.wiring(config, instance, choice)
+    changes = _changed(instance, wanted)
+    if not changes and not wanted.options:
+        return
+    with locked(config.apply_lock), wiring.theirs(config, instance).editing():
+        instance.set_parameters(changes)
+        for (service, option), value in wanted.options.items():
+            instance.set_service_option(service, option, value)
+        instance.run("postfix", "check")
+    if running:
+        reload(instance)
+
+
+def _changed(instance: Instance, wanted: Wiring) -> dict[str, str | None]:
+    now = instance.explicit()
+    return {n: value for n, value in wanted.parameters.items() if now.get(n) != value}
+
+
+def _words(instance: Instance, wanted: Wiring) -> list[str]:
+    now = instance.explicit()
+    said = [f"main.cf: {name} = {value}" for name, value in _changed(instance, wanted).items()]
+    said = [
+        f"{line}  (was: {now[name]})" if (name := line[9:].partition(" = ")[0]) in now else line
+        for line in said
+    ]
+    said += [
+        f"master.cf: {service} -o {option}={value}" if value is not None
+        else f"master.cf: {service} without -o {option}"
+        for (service, option), value in wanted.options.items()
+    ]  # fmt: skip
+    said += [
+        f"not asked: {smtpd.name}" + (f" ({why})" if (why := smtpd.without_milters) else "")
+        for smtpd in wanted.left_out
+    ]
+    return said

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pointsman.rates.rate import UNLIMITED
 from pointsman.routing.address import AddressError, parse_path
-from pointsman.routing.decide import Decision, Message, Refuse, owner
+from pointsman.routing.decide import BACK, Decision, Message, Refuse, owner
 from pointsman.routing.lanes import Route
 from pointsman.routing.snapshot import Snapshot
 
@@ -21,6 +21,7 @@ class Charge:
     recipients: int
     exempt: bool
     revision: int
+    observe: bool = False
 
     @property
     def words(self) -> str:
@@ -49,7 +50,7 @@ def counters(agency: str, connector: str, sender: str) -> list[str]:
 def charge_of(snapshot: Snapshot, message: Message, decision: Decision) -> Charge | None:
     """The charge of a message; None if nothing about it is limited, or it is refused."""
     route, recipients = decision.route, len(decision.outbound)
-    if isinstance(decision.step, Refuse):
+    if isinstance(decision.step, Refuse) or message.role == BACK:
         return None
     if route is None:
         route, recipients = owner(snapshot, message), len(message.recipients)
@@ -58,7 +59,15 @@ def charge_of(snapshot: Snapshot, message: Message, decision: Decision) -> Charg
     agency = snapshot.agencies.get(route.agency)
     exempt = (agency is None or agency.exempt) and _is_exempt(snapshot, message)
     sender = route.key if route.key in snapshot.rates else ""
-    return Charge(route.agency, route.connector, sender, recipients, exempt, snapshot.revision)
+    return Charge(
+        route.agency,
+        route.connector,
+        sender,
+        recipients,
+        exempt,
+        snapshot.revision,
+        snapshot.observe,
+    )
 
 
 def _limited(snapshot: Snapshot, route: Route) -> bool:

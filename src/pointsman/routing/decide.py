@@ -25,6 +25,9 @@ from pointsman.routing.turns import OFF, Next, turn_of, usable
 
 MARKER = "X-Pointsman-Lane"
 
+# Where a message is on its way through an admin's content filter; see postfix/services.py.
+FRONT, BACK = "front", "back"
+
 _TOKEN = re.compile(r"\s*(\S+)")
 
 
@@ -38,6 +41,7 @@ class Message:
     froms: Sequence[str] = ()
     senders: Sequence[str] = ()
     markers: Sequence[str] = ()
+    role: str = ""  # FRONT: may they, and rates; BACK: the lane; else all
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,11 @@ def decide(
     route = route_of(snapshot, authors.decider, authors.by, envelope)
     names = usable(snapshot, route, down)
     refusal = _refusal(snapshot, message, authors, envelope, route, names)
-    if refusal is None and route.ways:
-        route = replace(route, connector=turn_of(route, names, turns))
-    step = refusal or _way(snapshot, message, route, envelope, outbound, now)
+    step: Step | None = refusal or (Leave("content-filter") if message.role == FRONT else None)
+    if step is None:
+        if route.ways:
+            route = replace(route, connector=turn_of(route, names, turns))
+        step = _way(snapshot, message, route, envelope, outbound, now)
     return Decision(step, route, outbound)
 
 
@@ -190,7 +196,7 @@ def _refusal(
     names: Sequence[str],
 ) -> Refuse | None:
     stranger = forbidden(snapshot, [*authors.mailboxes, envelope], message.client)
-    if stranger is not None:
+    if stranger is not None and message.role != BACK:
         return Refuse("550", "5.7.1", f"<{stranger}>: {message.client} may not send for it")
     if route.connector == NONE and not (envelope.null and snapshot.null_sender):
         sender = authors.decider or envelope

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from pointsman.rates.rate import UNLIMITED
 
-FORMAT = 3
+FORMAT = 4
 
 DEFAULT_AGENCY = "default"
 POSTFIX = "postfix"  # the built-in connector: what this Postfix did before us
@@ -140,6 +140,7 @@ class Snapshot:
     # Those in force when this was applied: Postfix's tables say the same.
     diversions: Mapping[str, Diversion] = field(default_factory=dict)
     around: Surroundings = field(default_factory=Surroundings)
+    observe: bool = False  # decide and log, and change nothing
     # Keys whose row changed, and until when qmgr may remember the old one; a carrier
     # is another sender, of which it remembers nothing.
     changed: Mapping[str, float] = field(default_factory=dict)
@@ -195,6 +196,7 @@ def dump(snapshot: Snapshot) -> str:
             "pauses": {name: asdict(pause) for name, pause in snapshot.pauses.items()},
             "diversions": {name: asdict(d) for name, d in snapshot.diversions.items()},
             "around": _plain(vars(snapshot.around)),
+            "observe": snapshot.observe,
             "changed": dict(snapshot.changed),
         },
         ensure_ascii=False,
@@ -234,6 +236,7 @@ def _parse(data: Any) -> Snapshot:
         pauses={name: Pause(**pause) for name, pause in data["pauses"].items()},
         diversions={n: Diversion(**d) for n, d in data.get("diversions", {}).items()},
         around=Surroundings(**{**around, **sets, "unlisted": tuple(around["unlisted"])}),
+        observe=data["observe"],
         changed=data["changed"],
     )
 
