@@ -99,7 +99,8 @@ def _wait_for(config: Config, name: str, child: "subprocess.Popen[str]") -> None
     deadline = time.monotonic() + PATIENCE
     while not _DAEMONS[name](config):
         if child.poll() is not None:
-            words = child.communicate()[1].strip() or f"status {child.returncode}"
+            words = child.stderr.read().strip() if child.stderr else ""
+            words = words.removeprefix("Error: ") or f"status {child.returncode}"
             raise ProofError(f"the {name} daemon does not run: {words}")
         if time.monotonic() > deadline:
             raise ProofError(f"the {name} daemon does not answer after {PATIENCE:g} s")
