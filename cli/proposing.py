@@ -89,7 +89,7 @@ def iredmail(ctx: Context, /, dump: str, **options: Any) -> None:
 def _postfix(ctx: Context) -> Read:
     instance = Instance(ctx.config.postfix.config_directory)
     try:
-        transport = wiring.original(ctx.config)["default_transport"]
+        transport = wiring.original(ctx.config).get("default_transport")
     except wiring.NotSetUpError:
         transport = None
     return read_postfix(instance, ctx.config.tables, transport)

@@ -193,7 +193,7 @@ def test_service_keeps_its_own_milters_when_ours_is_added():
     """A signer that main.cf does not know must not be lost by the fix."""
     found = facts(smtpd(smtpd_milters="inet:localhost:8891"))
     fix = fix_of(found)
-    assert "pointsman_submission_milters=inet:localhost:8891, { unix:pointsman/milter.sock, " in fix
+    assert "pointsman_submission_milters=inet:localhost:8891, $pointsman_milter'" in fix
     assert "'submission/inet/smtpd_milters=$pointsman_submission_milters'" in fix
     fix = fix_of(facts(smtpd(smtpd_milters="")))
     assert fix == "`postconf -PX submission/inet/smtpd_milters && postfix reload`"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pointsman.config import DEFAULT_PATH, Config
 from pointsman.postfix.lane import TABLE_TYPES
+from pointsman.postfix.wiring import MILTER
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store.book import Book
 from pointsman.store.hosts import Host as Neighbour
@@ -198,12 +199,17 @@ class Facts:
 
     def milter_items(self, service: Service, name: str = "smtpd_milters") -> list[str]:
         """The milters that a service asks."""
-        return items(self.postfix.value(name, service))
+        given = self.postfix.value(name, service)
+        return items(given.replace(f"${MILTER}", self.postfix.value(MILTER, service)))
 
     def asks_milter(self, service: Service, name: str = "smtpd_milters") -> bool:
         """Whether a service reaches our milter."""
         found = self.milter_items(service, name)
         return any(self.path_of(item, service) == self.config.milter_socket for item in found)
+
+    def left_out(self, service: Service) -> bool:
+        """Whether setup was told that a service does without us."""
+        return service.options.get(MILTER) == ""
 
     def means_milter(self, item: str) -> bool:
         """Whether an item was written for our milter, whoever can reach it."""

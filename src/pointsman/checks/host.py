@@ -18,8 +18,8 @@ from pointsman.control import Control, ControlError
 from pointsman.locks import is_locked
 from pointsman.postfix import probe
 from pointsman.postfix.conf import Instance
+from pointsman.postfix.maillog import SYSLOG
 from pointsman.store.records import Connector
-from pointsman.watch import MAIL_LOG
 
 PATIENCE = 3.0  # seconds in which a daemon takes in a new revision, and names are resolved
 TIMEOUT = 10.0  # seconds
@@ -86,7 +86,7 @@ def read_host(
     """Look at files, disks and addresses."""
     owner = postfix.value("mail_owner") or "postfix"
     own_log = postfix.value("maillog_file")
-    log = Path(own_log) if own_log else MAIL_LOG
+    log = Path(own_log) if own_log else SYSLOG
     folders = [f for f in (postfix.queue, config.state_directory) if f.is_dir()]
     hosts = {host for c in connectors if c.state != "disabled" for host, _ in c.addresses}
     return Host(

@@ -27,7 +27,7 @@ from pointsman.postfix import wiring
 from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.lane import TABLE_TYPES
 from pointsman.postfix.reload import queue_managers
-from pointsman.postfix.wiring import AT_LEAST, FIXED
+from pointsman.postfix.wiring import AT_LEAST, FIXED, MILTER
 
 _NAMES = {
     *(*CHECKS, OURS_FIRST, *RESTRICTIONS, *COPIES, *DOMAINS, SENDERS, *MACROS, *FIXED, *AT_LEAST),
@@ -44,6 +44,7 @@ _NAMES = {
     "milter_default_action",
     "multi_instance_directories",
     "non_smtpd_milters",
+    MILTER,
     "proxy_interfaces",
     "receive_override_options",
     "smtpd_milter_maps",
@@ -181,7 +182,8 @@ def read_wiring(config: Config, instance: Instance) -> Wiring:
         return Wiring(done=False)
     except PostfixError:
         return Wiring()
-    wanted = wiring.parameters(config, instance)
+    found = wiring.wiring(config, instance, wiring.chosen_before(config))
     explicit = instance.explicit()
-    present = {name: explicit.get(name, "") for name in wanted}
-    return Wiring(wanted=wanted, present=present, pickup=wiring.pickup_is_wired(instance))
+    present = {name: explicit.get(name, "") for name in found.parameters}
+    pickup = (wiring.PICKUP, "cleanup_service_name") not in found.options
+    return Wiring(wanted=found.parameters, present=present, pickup=pickup)

@@ -8,7 +8,7 @@ from pointsman.checks.facts import Facts, Service, items
 from pointsman.checks.finding import Found
 from pointsman.checks.overruling import RESTRICTIONS
 from pointsman.postfix.lane import Tables
-from pointsman.postfix.wiring import MILTER_LIMITS
+from pointsman.postfix.wiring import MILTER
 
 _SAFE_ACTIONS = ("tempfail", "reject", "quarantine", "shutdown")
 # What milter/session.py asks for, by the parameter that lists it.
@@ -27,6 +27,8 @@ def without_milter(facts: Facts) -> Iterator[Found]:
         found = facts.milter_items(service)
         if any(map(facts.means_milter, found)) or facts.takes_back(service):
             continue
+        if facts.left_out(service):
+            continue
         if "smtpd_milters" in service.options:
             own = " ".join(found)
             text = f"has `-o smtpd_milters={own}`: its mail is not led, checked or counted"
@@ -42,14 +44,9 @@ def _asking(facts: Facts, service: Service) -> str:
 
 
 def _with_ours(facts: Facts, service: Service, name: str) -> str:
-    """By a parameter of its own, since `postconf -P` takes no blanks in a value.
-
-    A path relative to the queue directory is right in a chroot and outside of it.
-    """
-    queue, path = facts.postfix.queue, facts.config.milter_socket
-    seen = path.relative_to(queue) if path.is_relative_to(queue) else path
+    """By a parameter of its own, since `postconf -P` takes no blanks in a value."""
     own = [i for i in facts.milter_items(service, name) if not facts.means_milter(i)]
-    value = ", ".join([*own, f"{{ unix:{seen}, {MILTER_LIMITS} }}"])
+    value = ", ".join([*own, f"${MILTER}"])
     parameter = re.sub(r"\W", "_", f"pointsman_{service.fields[0]}_milters")
     setting = facts.command("postconf", "-e", f"{parameter}={value}")
     option = facts.command("postconf", "-P", f"{service.name}/{name}=${parameter}")
@@ -87,7 +84,7 @@ def milters_off(facts: Facts) -> Iterator[Found]:
     name = "receive_override_options"
     for service in facts.postfix.of("smtpd", "pickup"):
         given = items(facts.postfix.value(name, service))
-        if "no_milters" not in given or facts.takes_back(service):
+        if "no_milters" not in given or facts.takes_back(service) or facts.left_out(service):
             continue
         rest = ",".join(option for option in given if option != "no_milters")
         text = "has `no_milters`: its mail is not led, checked or counted"
@@ -118,7 +115,9 @@ def exempted_clients(facts: Facts) -> Iterator[Found]:
 
 
 def accepting_milter(facts: Facts) -> Iterator[Found]:
-    """While the milter is away, a service accepts mail unchecked."""
+    """While the milter is away, a service accepts mail unchecked: right only while we observe."""
+    if facts.applied.snapshot is not None and facts.applied.snapshot.observe:
+        return
     for service in facts.postfix.of("smtpd"):
         for item in filter(facts.means_milter, facts.milter_items(service)):
             stated = re.search(r"default_action\s*=\s*(\w+)", item)
