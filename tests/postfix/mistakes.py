@@ -13,7 +13,7 @@ MADE = 'echo "{}" > $MAIL_CONFIG/own; postmap lmdb:$MAIL_CONFIG/own; postconf -e
 FILTERED = (
     'postconf -P "$PORT/inet/content_filter=smtp:[127.0.0.1]:$FREE"; '
     'postconf -M "127.0.0.1:$FREE/inet=127.0.0.1:$FREE inet n - n - - smtpd"; '
-    'postconf -P "127.0.0.1:$FREE/inet/content_filter=" {}; ' + RELOAD
+    "postconf -P {}; " + RELOAD
 )
 
 
@@ -76,15 +76,17 @@ MISTAKES = {
     ),
     "service without milters": Mistake("no-milter", own("smtpd_milters=")),
     "service with another milter alone": Mistake(
-        "no-milter",
+        "service",
         own("smtpd_milters={inet:127.0.0.1:$FREE,connect_timeout=1s,default_action=accept}"),
     ),
-    "chrooted service": Mistake(
-        "milter-unreachable", f'postconf -F "$PORT/inet/chroot=y"; {RELOAD}'
+    "path from within a chroot": Mistake(
+        "milter-unreachable", own("smtpd_milters=unix:/pointsman/milter.sock"), also=("service",)
     ),
-    "no_milters": Mistake("no-milters", own("receive_override_options=no_milters")),
+    "observing": Mistake("observing", "pointsman setup --observe"),
+    "service left out": Mistake("left-out", 'pointsman setup --services "$FIRST"'),
+    "no_milters": Mistake("no-milter", own("receive_override_options=no_milters")),
     "no_milters beside another": Mistake(
-        "no-milters", own("receive_override_options=no_address_mappings,no_milters")
+        "no-milter", own("receive_override_options=no_address_mappings,no_milters")
     ),
     "no_milters everywhere": Mistake("no-milters", main("receive_override_options=no_milters")),
     "milter off for some clients": Mistake(
@@ -97,22 +99,19 @@ MISTAKES = {
         "milter-action",
         'postconf -e milter_default_action=accept; postconf -P "$PORT/inet/smtpd_milters='
         f'unix:$QUEUE/pointsman/milter.sock"; {RELOAD}',
+        also=("service",),
     ),
     "macros left out": Mistake("milter-macros", main("milter_mail_macros=i {mail_addr}")),
-    "filter before the queue": Mistake("proxy-filter", own("smtpd_proxy_filter=127.0.0.1:$FREE")),
-    "filter returns to the milter": Mistake("filter-returns", FILTERED.format("")),
-    "filter returns by sendmail": Mistake(
-        "filter-pipe",
-        'postconf -M "scan/unix=scan unix - n n - 10 pipe user=nobody argv=/bin/true"; '
-        + own("content_filter=scan:"),
-        mend='postconf -PX "$PORT/inet/content_filter"; postfix reload; false',
+    "filter before the queue": Mistake(
+        "proxy-filter", own("smtpd_proxy_filter=127.0.0.1:$FREE"), after=("filter-return",)
     ),
-    "filter's senders looked up": Mistake(
-        "filter-sender",
-        FILTERED.format(
-            '"127.0.0.1:$FREE/inet/receive_override_options=no_milters" '
-            '"127.0.0.1:$FREE/inet/smtpd_sender_restrictions=reject_unknown_sender_domain"'
-        ),
+    "content filter": Mistake(
+        "service", FILTERED.format('"127.0.0.1:$FREE/inet/content_filter="'), also=("setting",)
+    ),
+    "content filter, nobody takes back": Mistake(
+        "filter-return",
+        FILTERED.format('"127.0.0.1:$FREE/inet/smtpd_helo_required=no"'),
+        also=("service", "setting"),
     ),
     "policy left out": Mistake(
         "no-policy",

@@ -1,6 +1,5 @@
 """What `check` makes of facts: each kind is found by an example, and near misses are not."""
 
-import shlex
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,8 @@ from pointsman.checks.finding import NOTE
 from pointsman.checks.overruling import CARRIER
 from pointsman.checks.table import CERTIFICATES, KINDS, judge
 from pointsman.config import PostfixConfig
+from pointsman.postfix.services import Smtpd
+from pointsman.postfix.wiring import Choice
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store.records import Agency
 from tests.unit import wrong_facts as wrong
@@ -56,7 +57,7 @@ def test_kind_is_explained(kind):
     assert KINDS[kind].cure
 
 
-BEHIND = smtpd("127.0.0.1:10025", smtpd_milters="")
+BEHIND = smtpd("127.0.0.1:10025", content_filter="")
 NEAR_MISSES = {
     "this host's own row, which is old": replace(
         facts(), hosts=(wrong.Neighbour(wrong.CONFIG.host, "1", 0, 0.0, 0.0),)
@@ -67,15 +68,8 @@ NEAR_MISSES = {
     "another spelling of the same list": wrong.wired(
         smtpd_milters=(f"inet:h:1 {MILTER}", f"inet:h:1, {MILTER}")
     ),
-    "another path to the same socket": wrong.wired(
-        smtpd_milters=(MILTER.replace("/pointsman", "pointsman"), MILTER)
-    ),
     "Postfix 3.9's word": wrong.wired(smtpd_forbid_bare_newline=("normalize", "yes")),
-    "a milter of their own before ours": facts(smtpd(smtpd_milters=f"inet:h:1, {MILTER}")),
     "a service behind a content filter": facts(wrong.FILTERED, BEHIND),
-    "the same with no_milters": facts(
-        wrong.FILTERED, smtpd("127.0.0.1:10025", receive_override_options="no_milters")
-    ),
     "relative path outside of the chroot": facts(
         smtpd(chrooted=False, smtpd_milters="unix:pointsman/milter.sock"),
         milter_default_action="tempfail",
@@ -93,7 +87,7 @@ NEAR_MISSES = {
         wrong.having(header_checks=(("/^X-/", "FILTER scan:[127.0.0.1]:10024"),)),
         postfix=replace(
             wrong.having(header_checks=(("/^X-/", "FILTER scan:[127.0.0.1]:10024"),)).postfix,
-            services={s.name: s for s in (*wrong.SERVICES, wrong.FILTERED)},
+            services={s.name: s for s in (*wrong.SERVICES, wrong.FILTERED, BEHIND)},
         ),
     ),
     "transport of a hosted domain": wrong.having(
@@ -151,11 +145,20 @@ def test_srs_that_leaves_carriers_alone():
 def test_notes_are_what_may_be_meant():
     """They alone leave the exit status at 0."""
     notes = {name for name, kind in KINDS.items() if kind.severity == NOTE}
-    assert notes == {"any-client", "default-none", "loopback", "sender-rewritten", "transport-map"}
+    assert notes == {
+        *("any-client", "default-none", "left-out", "loopback", "observing", "sender-rewritten"),
+        "transport-map",
+    }
 
 
 def fix_of(found):
     return next(iter(judge(found))).fix
+
+
+def test_looking_on_must_cost_no_mail():
+    """While we observe, `default_action=accept` is what setup writes."""
+    observing = wrong.choosing(Choice(observe=True)).wiring
+    assert kinds(replace(WRONG["milter-action"], wiring=observing)) == {"observing"}
 
 
 def test_commands_name_the_instance_and_the_file():
@@ -179,24 +182,30 @@ def test_daemon_of_systemd_is_started_by_it():
 
 
 def test_service_keeps_its_other_options_when_no_milters_goes():
-    """Only the word that does harm is taken out."""
-    service = smtpd(receive_override_options="no_address_mappings, no_milters")
-    command = shlex.split(fix_of(facts(service)).strip("`"))
-    assert command[:3] == [
-        "postconf",
-        "-P",
-        "submission/inet/receive_override_options=no_address_mappings",
-    ]
+    """Only the word that does harm is taken out; then setup takes the service in."""
+    options = {"receive_override_options": "no_address_mappings, no_milters"}
+    fix = fix_of(wrong.leaving_out(Smtpd("submission/inet", options, "")))
+    command = "postconf -P submission/inet/receive_override_options=no_address_mappings"
+    assert fix == f"`{command} && pointsman setup`"
+    fix = fix_of(WRONG["no-milter"])
+    assert fix == "`postconf -PX submission/inet/smtpd_milters && pointsman setup`"
 
 
 def test_service_keeps_its_own_milters_when_ours_is_added():
     """A signer that main.cf does not know must not be lost by the fix."""
-    found = facts(smtpd(smtpd_milters="inet:localhost:8891"))
-    fix = fix_of(found)
-    assert "pointsman_submission_milters=inet:localhost:8891, $pointsman_milter'" in fix
-    assert "'submission/inet/smtpd_milters=$pointsman_submission_milters'" in fix
-    fix = fix_of(facts(smtpd(smtpd_milters="")))
-    assert fix == "`postconf -PX submission/inet/smtpd_milters && postfix reload`"
+    own = f"inet:localhost:8891, {wrong.CHROOTED}"
+    fix = fix_of(facts(smtpd(chrooted=False, smtpd_milters=own)))
+    words = "'submission/inet/smtpd_milters=inet:localhost:8891,$pointsman_milter'"
+    assert fix == f"`postconf -P {words} && postfix reload`"
+
+
+def test_service_is_asked_by_its_own_parameter():
+    """`-o pointsman_milter=` takes ours out of the list that main.cf has."""
+    found = facts(smtpd(pointsman_milter=""))
+    postfix = replace(found.postfix, milters={"smtpd_milters": "inet:h:1, $pointsman_milter"})
+    service = postfix.services["submission/inet"]
+    assert items(postfix.value("smtpd_milters", service)) == ["inet:h:1"]
+    assert items(postfix.value("smtpd_milters")) == [MILTER]
 
 
 @pytest.mark.parametrize("chrooted", [True, False])

@@ -19,13 +19,16 @@ from pointsman.checks.facts import (
 )
 from pointsman.config import Config
 from pointsman.postfix.conf import spell_list
+from pointsman.postfix.services import Smtpd
+from pointsman.postfix.wiring import Choice
 from pointsman.routing.snapshot import Lane, Link, Snapshot
 from pointsman.store.hosts import Host as Neighbour
 from pointsman.store.records import Agency, Connector, Sender
 
 CONFIG = Config()
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-MILTER = "{ unix:/pointsman/milter.sock, default_action=tempfail }"
+MILTER = "{ unix:pointsman/milter.sock, default_action=tempfail }"
+CHROOTED = "{ unix:/pointsman/milter.sock, default_action=tempfail }"
 MARKER = "pcre:/etc/postfix/pointsman/marker.pcre"
 DECODE = "pcre:/etc/postfix/pointsman/decode.pcre"
 SENDERS = "sender_dependent_default_transport_maps"
@@ -85,6 +88,21 @@ def wired(**lines: tuple[str, str]) -> Facts:
     return replace(facts(), wiring=wiring)
 
 
+def choosing(choice: Choice, *left_out: Smtpd) -> Facts:
+    """What an admin said at setup."""
+    return replace(facts(), wiring=Wiring(choice=choice, left_out=left_out))
+
+
+def leaving_out(*services: Smtpd) -> Facts:
+    """Services that don't ask the milter, although nobody said so."""
+    return choosing(Choice(), *services)
+
+
+def optional(options: dict[tuple[str, str], str | None]) -> Facts:
+    """Options of master.cf that setup would change."""
+    return replace(facts(), wiring=Wiring(options=options))
+
+
 def book(*records: Agency | Connector | Sender, **settings: str):
     """A database of these."""
     return replace(
@@ -138,35 +156,26 @@ WRONG = {
     "setting": wired(smtp_generic_maps=("hash:/etc/generic", f"{DECODE}, hash:/etc/generic")),
     "order": wired(milter_header_checks=(f"pcre:/own, {MARKER}", f"{MARKER}, pcre:/own")),
     "milter-order": wired(smtpd_milters=(f"{MILTER} inet:h:1", f"inet:h:1, {MILTER}")),
-    "pickup": replace(facts(), wiring=Wiring(pickup=False)),
+    "pickup": optional({("pickup/unix", "cleanup_service_name"): "pointsman-cleanup"}),
     "bare-newline": wired(smtpd_forbid_bare_newline=("no", "yes")),
     "short-queue-ids": wired(enable_long_queue_ids=("", "yes")),
     "active-queue": wired(qmgr_message_active_limit=("20000", "100000")),
     "postfix-version": postfix(version=(3, 4, 23)),
     "table-type": postfix(table_types=frozenset({"lmdb", "pcre"})),
     "second-instance": postfix(others={Path("/etc/postfix-out"): ("smtpd_milters",)}),
-    "no-milter": facts(smtpd(smtpd_milters="inet:localhost:8891")),
-    "milter-unreachable": facts(smtpd(chrooted=False)),
-    "no-milters": facts(smtpd(receive_override_options="no_milters")),
+    "observing": choosing(Choice(observe=True)),
+    "service": optional({("submission/inet", "smtpd_milters"): "inet:h:1,$pointsman_milter"}),
+    "no-milter": leaving_out(Smtpd("submission/inet", {"smtpd_milters": ""}, "")),
+    "left-out": choosing(Choice(services=("smtp",)), Smtpd("submission/inet", {}, "")),
+    "milter-unreachable": facts(smtpd(chrooted=False, smtpd_milters=CHROOTED)),
+    "no-milters": facts(receive_override_options="no_milters"),
     "milter-maps": having(smtpd_milter_maps=(("192.0.2.1", "DISABLE"),)),
     "milter-action": facts(
-        smtpd_milters="unix:/pointsman/milter.sock", milter_default_action="accept"
+        smtpd_milters="unix:pointsman/milter.sock", milter_default_action="accept"
     ),
     "milter-macros": facts(milter_mail_macros="i {mail_addr}"),
     "proxy-filter": facts(smtpd("smtp", smtpd_proxy_filter="127.0.0.1:10024")),
-    "filter-returns": facts(FILTERED, smtpd("127.0.0.1:10025")),
-    "filter-pipe": facts(
-        smtpd("smtp", content_filter="scan:dummy"),
-        Service("scan/unix", ("scan", "unix", "-", "n", "n", "-", "10", "pipe")),
-    ),
-    "filter-sender": facts(
-        FILTERED,
-        smtpd(
-            "127.0.0.1:10025",
-            smtpd_milters="",
-            smtpd_sender_restrictions="reject_unknown_sender_domain",
-        ),
-    ),
+    "filter-return": facts(FILTERED, smtpd("127.0.0.1:10025")),
     "no-policy": facts(
         smtpd(smtpd_recipient_restrictions="permit"), smtpd_recipient_restrictions=POLICY
     ),

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from pointsman.config import DEFAULT_PATH, Config
 from pointsman.postfix.lane import TABLE_TYPES
-from pointsman.postfix.wiring import MILTER
+from pointsman.postfix.services import Smtpd
+from pointsman.postfix.wiring import MILTER, Choice
 from pointsman.routing.snapshot import Snapshot
 from pointsman.store.book import Book
 from pointsman.store.hosts import Host as Neighbour
@@ -70,6 +71,7 @@ class Postfix:
     table_types: frozenset[str] = frozenset(TABLE_TYPES)
     sasl_clients: frozenset[str] = frozenset({"cyrus"})
     parameters: Mapping[str, str] = field(default_factory=dict)  # effective, expanded
+    milters: Mapping[str, str] = field(default_factory=dict)  # the lists of milters, as written
     services: Mapping[str, Service] = field(default_factory=dict)
     tables: Mapping[str, tuple[Row, ...] | None] = field(default_factory=dict)  # None: unreadable
     # What maps of patterns make of a carrier or of anybody, by parameter and item.
@@ -82,6 +84,9 @@ class Postfix:
     def value(self, name: str, service: Service | None = None) -> str:
         """What a parameter is, for one service if that is given; '' if Postfix has none such."""
         own = service.options if service else {}
+        if MILTER in own and name not in own and name in self.milters:
+            # smtpd expands main.cf with its own options in mind.
+            return self.milters[name].replace(f"${MILTER}", own[MILTER])
         return own.get(name, self.parameters.get(name, ""))
 
     def of(self, *commands: str) -> Iterator[Service]:
@@ -102,7 +107,10 @@ class Wiring:
     trouble: str = ""  # why Postfix can't even be read
     wanted: Mapping[str, str] = field(default_factory=dict)  # main.cf
     present: Mapping[str, str] = field(default_factory=dict)  # the same names; "" if not set
-    pickup: bool = True
+    # What setup would change in master.cf: None to take an option away.
+    options: Mapping[tuple[str, str], str | None] = field(default_factory=dict)
+    choice: Choice = field(default_factory=Choice)
+    left_out: tuple[Smtpd, ...] = ()  # services that don't ask us
 
 
 @dataclass(frozen=True)
@@ -191,25 +199,14 @@ class Facts:
         inside = service.chrooted or not path.startswith("/")
         return self.postfix.queue / path.lstrip("/") if inside else Path(path)
 
-    def takes_back(self, service: Service) -> bool:
-        """Whether a content filter returns mail to a service, which has passed us before."""
-        filtered = any(self.postfix.value("content_filter", s) for s in self.postfix.of("smtpd"))
-        there = self.postfix.value("content_filter", service)
-        return filtered and not there and (service.loopback or "content_filter" in service.options)
-
     def milter_items(self, service: Service, name: str = "smtpd_milters") -> list[str]:
         """The milters that a service asks."""
-        given = self.postfix.value(name, service)
-        return items(given.replace(f"${MILTER}", self.postfix.value(MILTER, service)))
+        return items(self.postfix.value(name, service))
 
     def asks_milter(self, service: Service, name: str = "smtpd_milters") -> bool:
         """Whether a service reaches our milter."""
         found = self.milter_items(service, name)
         return any(self.path_of(item, service) == self.config.milter_socket for item in found)
-
-    def left_out(self, service: Service) -> bool:
-        """Whether setup was told that a service does without us."""
-        return service.options.get(MILTER) == ""
 
     def means_milter(self, item: str) -> bool:
         """Whether an item was written for our milter, whoever can reach it."""
@@ -239,6 +236,10 @@ class Facts:
     def then_reload(self, program: str, *words: str) -> str:
         """The same, in force at once."""
         return f"`{self.command(program, *words)} && {self.command('postfix', 'reload')}`"
+
+    def then_setup(self, program: str, *words: str) -> str:
+        """The same, where setup has to look at it again."""
+        return f"`{self.command(program, *words)} && {self.pointsman('setup')}`"
 
     def taking_option(self, service: Service, name: str) -> str:
         """Taking an option of master.cf away again."""

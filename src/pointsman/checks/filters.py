@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from pointsman.checks.facts import Facts, Service, items
+from pointsman.checks.facts import Facts, Service
 from pointsman.checks.finding import Found
-from pointsman.checks.overruling import RESTRICTIONS
 
 
 def proxy_filter(facts: Facts) -> Iterator[Found]:
@@ -28,61 +27,25 @@ def _after_queue(facts: Facts, service: Service, proxy: str) -> str:
     away = facts.command("postconf", *where)
     put = facts.command("postconf", "-P", f"{service.name}/content_filter={filter_}")
     return (
-        f"filter after the queue: `{away} && {put} && {facts.command('postfix', 'reload')}`; "
+        f"filter after the queue: `{away} && {put} && {facts.pointsman('setup')}`; "
         "the filter must then let mail through or bounce it, and can't refuse it any more"
     )
 
 
-def filter_returns(facts: Facts) -> Iterator[Found]:
-    """A content filter gives mail back to a service that asks the milter again.
+def without_return(facts: Facts) -> Iterator[Found]:
+    """A content filter, and no service that is known to take its mail back.
 
-    Mail is counted twice, its login is gone, and carriers are refused.
+    What it gives back gets no lane, unless Postfix's table of senders has it.
     """
-    for service in facts.postfix.of("smtpd"):
-        given = items(facts.postfix.value("receive_override_options", service))
-        asked = facts.asks_milter(service) and "no_milters" not in given
-        if not facts.takes_back(service) or not asked:
-            continue
-        rest = [item for item in facts.milter_items(service) if not facts.means_milter(item)]
-        text = (
-            "takes mail back from a content filter and asks the milter again: it is counted twice, "
-            "its login is gone, and carriers are refused"
-        )
-        value = ",".join([*given, "no_milters"])
-        fix = (
-            facts.putting_option(service, "receive_override_options", value)
-            if not rest
-            else facts.putting_option(service, "smtpd_milters", ",".join(rest))
-        )
-        yield Found(f"service {service.name}", text, fix)
-
-
-def filter_by_pipe(facts: Facts) -> Iterator[Found]:
-    """A content filter gives mail back by sendmail(1): the milter is asked again."""
-    pipes = {s.fields[0] for s in facts.postfix.of("pipe")}
-    for service in facts.postfix.of("smtpd"):
-        name = facts.postfix.value("content_filter", service).partition(":")[0]
-        if name in pipes:
-            yield Found(
-                f"service {service.name}",
-                f"has the content filter {name}, a pipe(8): what it gives back by sendmail(1) "
-                "passes the milter again, without a login",
-                "have the filter take and return mail by SMTP, to a service of its own with "
-                "-o content_filter= -o receive_override_options=no_milters (FILTER_README, "
-                '"Advanced content filter")',
-            )
-
-
-def filter_refuses_carriers(facts: Facts) -> Iterator[Found]:
-    """A service to which a content filter gives mail back refuses carriers.
-
-    DNS does not know their domain.
-    """
-    for service in filter(facts.takes_back, facts.postfix.of("smtpd")):
-        for name in RESTRICTIONS:
-            rules = items(facts.postfix.value(name, service))
-            if "reject_unknown_sender_domain" not in rules:
-                continue
-            rest = ",".join(r for r in rules if r != "reject_unknown_sender_domain")
-            text = f"takes mail back from a filter, and its {name} refuse carriers (.pm.invalid)"
-            yield Found(f"service {service.name}", text, facts.putting_option(service, name, rest))
+    services = list(facts.postfix.of("smtpd"))
+    front = next((s for s in services if facts.postfix.value("content_filter", s)), None)
+    if front is None or any(s.loopback and s.options.get("content_filter") == "" for s in services):
+        return
+    back = next((s for s in services if s.loopback), Service("127.0.0.1:10025/inet"))
+    yield Found(
+        f"service {front.name}",
+        f"has the content filter {facts.postfix.value('content_filter', front)}, but no service on "
+        "a loopback address has `-o content_filter=`: what comes back takes no lane",
+        "have the filter give mail back by SMTP, to a service of its own, then "
+        + facts.then_setup("postconf", "-P", f"{back.name}/content_filter="),
+    )

@@ -51,7 +51,9 @@ def gather(config: Config, store: Store) -> Facts:
         revision = facts.applied.snapshot.revision if facts.applied.snapshot else 0
         daemons = read_daemons(config, applier.instance, connectors, revision)
         facts = replace(facts, daemons=daemons)
-    return replace(facts, host=read_host(config, postfix, _paths(facts), connectors))
+    return replace(
+        facts, host=read_host(config, applier.instance, postfix, _paths(facts), connectors)
+    )
 
 
 def _ask_ahead(pool: ThreadPoolExecutor, instance: Instance) -> None:

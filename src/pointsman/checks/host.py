@@ -18,7 +18,7 @@ from pointsman.control import Control, ControlError
 from pointsman.locks import is_locked
 from pointsman.postfix import probe
 from pointsman.postfix.conf import Instance
-from pointsman.postfix.maillog import SYSLOG
+from pointsman.postfix.maillog import log_of
 from pointsman.store.records import Connector
 
 PATIENCE = 3.0  # seconds in which a daemon takes in a new revision, and names are resolved
@@ -43,10 +43,14 @@ def read_daemons(
         policy_revision=told,
         submit=tuple(n for n in helped if not _greets(config.submit_socket(n))),
         agent=is_locked(config.agent_lock),
-        silent={name: reply for name, _, reply in probe.silent(instance)}
-        if instance.running()
-        else {},
+        silent=_silent(instance) if instance.running() else {},
     )
+
+
+def _silent(instance: Instance) -> dict[str, str]:
+    """Services that don't greet: 220, or 4xx while a milter is away."""
+    greetings = probe.greetings(instance).items()
+    return {name: said for name, said in greetings if said[:1] not in ("2", "4")}
 
 
 def _ask_policy(config: Config, revision: int) -> tuple[str, int | None]:
@@ -81,12 +85,15 @@ def _talk(path: Path, words: bytes) -> bytes:
 
 
 def read_host(
-    config: Config, postfix: Postfix, paths: Iterable[Path], connectors: Iterable[Connector]
+    config: Config,
+    instance: Instance,
+    postfix: Postfix,
+    paths: Iterable[Path],
+    connectors: Iterable[Connector],
 ) -> Host:
     """Look at files, disks and addresses."""
     owner = postfix.value("mail_owner") or "postfix"
-    own_log = postfix.value("maillog_file")
-    log = Path(own_log) if own_log else SYSLOG
+    log = log_of(instance)
     folders = [f for f in (postfix.queue, config.state_directory) if f.is_dir()]
     hosts = {host for c in connectors if c.state != "disabled" for host, _ in c.addresses}
     return Host(

@@ -27,10 +27,11 @@ from pointsman.postfix import wiring
 from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.lane import TABLE_TYPES
 from pointsman.postfix.reload import queue_managers
-from pointsman.postfix.wiring import AT_LEAST, FIXED, MILTER
+from pointsman.postfix.wiring import AT_LEAST, FIXED
 
 _NAMES = {
     *(*CHECKS, OURS_FIRST, *RESTRICTIONS, *COPIES, *DOMAINS, SENDERS, *MACROS, *FIXED, *AT_LEAST),
+    *wiring.MILTERS,
     *(*CLASSES, *CLASSES.values(), *DECODING),
     "cleanup_service_name",
     "compatibility_level",
@@ -43,12 +44,9 @@ _NAMES = {
     "message_size_limit",
     "milter_default_action",
     "multi_instance_directories",
-    "non_smtpd_milters",
-    MILTER,
     "proxy_interfaces",
     "receive_override_options",
     "smtpd_milter_maps",
-    "smtpd_milters",
     "smtpd_proxy_filter",
     "soft_bounce",
     "transport_maps",
@@ -71,6 +69,7 @@ def read_postfix(config: Config, instance: Instance) -> Postfix:
         table_types=frozenset(instance.run("postconf", "-m").split()),
         sasl_clients=frozenset(instance.run("postconf", "-A").split()),
         parameters=parameters,
+        milters=instance.parameters(*wiring.MILTERS, expand=False),
         services=services,
         tables={item: maps.rows(instance, item) for item in _tables(config, bare)},
         answers=dict(_answers(instance, parameters)),
@@ -174,16 +173,21 @@ def _others(
 
 
 def read_wiring(config: Config, instance: Instance) -> Wiring:
-    """Compare main.cf with what setup would write now."""
+    """Compare main.cf and master.cf with what setup would write now, as it was told last."""
     try:
         wiring.original(config)
         instance.require_tables(TABLE_TYPES)
     except wiring.NotSetUpError:
         return Wiring(done=False)
     except PostfixError:
-        return Wiring()
-    found = wiring.wiring(config, instance, wiring.chosen_before(config))
+        return Wiring()  # a finding of its own; nothing can be compared before it is mended
+    choice = wiring.chosen_before(config)
+    wanted = wiring.wiring(config, instance, choice)
     explicit = instance.explicit()
-    present = {name: explicit.get(name, "") for name in found.parameters}
-    pickup = (wiring.PICKUP, "cleanup_service_name") not in found.options
-    return Wiring(wanted=found.parameters, present=present, pickup=pickup)
+    return Wiring(
+        wanted=wanted.parameters,
+        present={name: explicit.get(name, "") for name in wanted.parameters},
+        options=wanted.options,
+        choice=choice,
+        left_out=tuple(wanted.left_out),
+    )

@@ -8,6 +8,7 @@ from pointsman.checks.facts import Facts, Service, items
 from pointsman.checks.finding import Found
 from pointsman.checks.overruling import RESTRICTIONS
 from pointsman.postfix.lane import Tables
+from pointsman.postfix.services import Smtpd
 from pointsman.postfix.wiring import MILTER
 
 _SAFE_ACTIONS = ("tempfail", "reject", "quarantine", "shutdown")
@@ -20,37 +21,32 @@ MACROS = {
 
 
 def without_milter(facts: Facts) -> Iterator[Found]:
-    """`-o smtpd_milters=` without ours: the service's mail is not led, checked or counted."""
-    if not facts.wiring.done:
-        return
-    for service in facts.postfix.of("smtpd"):
-        found = facts.milter_items(service)
-        if any(map(facts.means_milter, found)) or facts.takes_back(service):
-            continue
-        if facts.left_out(service):
-            continue
-        if "smtpd_milters" in service.options:
-            own = " ".join(found)
-            text = f"has `-o smtpd_milters={own}`: its mail is not led, checked or counted"
-            yield Found(f"service {service.name}", text, _asking(facts, service))
+    """`-o smtpd_milters=` or `no_milters`: mail of the service is not led, checked or counted."""
+    for smtpd in facts.wiring.left_out:
+        if smtpd.without_milters and smtpd.name not in facts.wiring.choice.services:
+            text = f"has `-o {smtpd.without_milters}`: its mail is not led, checked or counted"
+            yield Found(f"service {smtpd.service}", text, _asking_again(facts, smtpd))
 
 
-def _asking(facts: Facts, service: Service) -> str:
-    """As main.cf says it, unless milters of the service's own would be lost by that."""
-    own = [i for i in facts.milter_items(service) if not facts.means_milter(i)]
-    if set(own) <= set(items(facts.postfix.value("smtpd_milters"))):
-        return facts.taking_option(service, "smtpd_milters")
-    return _with_ours(facts, service, "smtpd_milters")
+def _asking_again(facts: Facts, smtpd: Smtpd) -> str:
+    """Take away what keeps milters off; setup then takes the service in."""
+    name, _, _ = smtpd.without_milters.partition("=")
+    given = items(smtpd.options.get(name, ""))
+    rest = ",".join(word for word in given if word != "no_milters")
+    if rest:
+        return facts.then_setup("postconf", "-P", f"{smtpd.service}/{name}={rest}")
+    return facts.then_setup("postconf", "-PX", f"{smtpd.service}/{name}")
 
 
-def _with_ours(facts: Facts, service: Service, name: str) -> str:
-    """By a parameter of its own, since `postconf -P` takes no blanks in a value."""
-    own = [i for i in facts.milter_items(service, name) if not facts.means_milter(i)]
-    value = ", ".join([*own, f"${MILTER}"])
-    parameter = re.sub(r"\W", "_", f"pointsman_{service.fields[0]}_milters")
-    setting = facts.command("postconf", "-e", f"{parameter}={value}")
-    option = facts.command("postconf", "-P", f"{service.name}/{name}=${parameter}")
-    return f"`{setting} && {option} && {facts.command('postfix', 'reload')}`"
+def left_out(facts: Facts) -> Iterator[Found]:
+    """`setup --services` leaves a service out: its mail is not led, checked or counted."""
+    chosen = facts.wiring.choice.services
+    for smtpd in facts.wiring.left_out if chosen else ():
+        yield Found(
+            f"service {smtpd.service}",
+            "does not ask the milter, as you said at setup",
+            "if it is to: " + facts.ours("setup", "--services", ",".join([*chosen, smtpd.name])),
+        )
 
 
 def unreachable_milter(facts: Facts) -> Iterator[Found]:
@@ -74,27 +70,31 @@ def _reaching(facts: Facts, service: Service, name: str) -> str:
     """The socket must be where the service can see it."""
     queue = facts.postfix.queue
     if facts.config.milter_socket.is_relative_to(queue):
-        return _with_ours(facts, service, name)
+        return _by_parameter(facts, service, name)
     where = f'milter: {{socket: "unix:{queue}/pointsman/milter.sock"}}'
     return f"write {where} into {facts.config.path}, then {facts.ours('setup')}"
+
+
+def _by_parameter(facts: Facts, service: Service, name: str) -> str:
+    """Name our milter as setup does, behind the service's own."""
+    own = [i for i in facts.milter_items(service, name) if not facts.means_milter(i)]
+    if name not in service.options:
+        return facts.ours("setup")
+    return facts.putting_option(service, name, ",".join([*own, f"${MILTER}"]))
 
 
 def milters_off(facts: Facts) -> Iterator[Found]:
     """`receive_override_options=no_milters`: the same as no milter at all."""
     name = "receive_override_options"
-    for service in facts.postfix.of("smtpd", "pickup"):
-        given = items(facts.postfix.value(name, service))
-        if "no_milters" not in given or facts.takes_back(service) or facts.left_out(service):
-            continue
-        rest = ",".join(option for option in given if option != "no_milters")
-        text = "has `no_milters`: its mail is not led, checked or counted"
-        if name not in service.options:
-            fix = facts.then_reload("postconf", "-e", f"{name}={rest}")
-        elif rest:
-            fix = facts.putting_option(service, name, rest)
-        else:
-            fix = facts.taking_option(service, name)
-        yield Found(f"service {service.name}", text, fix)
+    given = items(facts.postfix.value(name))
+    if "no_milters" in given:
+        rest = ",".join(word for word in given if word != "no_milters")
+        text = "has `no_milters`: no mail is led, checked or counted"
+        yield Found(f"main.cf {name}", text, facts.then_reload("postconf", "-e", f"{name}={rest}"))
+    for service in facts.postfix.of("pickup"):
+        if "no_milters" in items(service.options.get(name, "")):
+            text = "has `no_milters`: mail from sendmail(1) is not led, checked or counted"
+            yield Found(f"service {service.name}", text, facts.taking_option(service, name))
 
 
 def exempted_clients(facts: Facts) -> Iterator[Found]:
@@ -115,9 +115,9 @@ def exempted_clients(facts: Facts) -> Iterator[Found]:
 
 
 def accepting_milter(facts: Facts) -> Iterator[Found]:
-    """While the milter is away, a service accepts mail unchecked: right only while we observe."""
-    if facts.applied.snapshot is not None and facts.applied.snapshot.observe:
-        return
+    """While the milter is away, a service accepts mail unchecked."""
+    if facts.wiring.choice.observe:
+        return  # looking on must cost no mail
     for service in facts.postfix.of("smtpd"):
         for item in filter(facts.means_milter, facts.milter_items(service)):
             stated = re.search(r"default_action\s*=\s*(\w+)", item)
@@ -125,8 +125,7 @@ def accepting_milter(facts: Facts) -> Iterator[Found]:
             if action in _SAFE_ACTIONS:
                 continue
             text = f"has `{action}` for when the milter is away: mail goes unchecked then"
-            inherited = "smtpd_milters" not in service.options
-            fix = facts.ours("setup") if inherited else _asking(facts, service)
+            fix = _by_parameter(facts, service, "smtpd_milters")
             yield Found(f"service {service.name}", text, fix)
 
 
@@ -148,7 +147,7 @@ def without_policy(facts: Facts) -> Iterator[Found]:
             continue
         for service in facts.postfix.of("smtpd"):
             own = service.options.get(name)
-            if own is None or socket in own or facts.takes_back(service):
+            if own is None or socket in own or "content_filter" in service.options:
                 continue
             value = ",".join(["check_policy_service", f"unix:{socket}", *items(own)])
             text = f"has `-o {name}` of its own, which leave out the policy daemon"

@@ -7,7 +7,7 @@ from pointsman.checks.facts import Facts, items
 from pointsman.checks.finding import Found
 from pointsman.postfix.lane import TABLE_TYPES
 from pointsman.postfix.render import CLEANUP
-from pointsman.postfix.wiring import AT_LEAST, FIRST, FIXED, MILTERS, PICKUP
+from pointsman.postfix.wiring import AT_LEAST, FIRST, FIXED, MILTER, MILTERS, PICKUP
 
 OLDEST = (3, 5)  # several hosts in one next hop
 # Postfix 3.9 has more words for it, each as safe.
@@ -92,7 +92,7 @@ def _fixed(facts: Facts, name: str) -> Iterator[Found]:
     for _, present, wanted in (d for d in _differing(facts) if d[0] == name):
         text = f"is {_shown(present)}, not `{wanted}`"
         yield Found(f"main.cf {name}", text, facts.ours("setup"))
-    for service in facts.postfix.of("smtpd", "cleanup"):
+    for service in facts.postfix.of("smtpd", "cleanup") if name in facts.wiring.wanted else ():
         own = service.options.get(name, FIXED[name])
         if own not in _SAFE.get(name, (FIXED[name],)):
             fix = facts.taking_option(service, name)
@@ -112,7 +112,7 @@ def pickup_elsewhere(facts: Facts) -> Iterator[Found]:
 
     `postsuper -r` frees held mail then, and null-sender mail loses its lane.
     """
-    if facts.wiring.done and not facts.wiring.pickup:
+    if (PICKUP, "cleanup_service_name") in facts.wiring.options:
         text = f"does not hand its mail to {CLEANUP}: requeued mail loses its lane, and its hold"
         yield Found(f"service {PICKUP}", text, facts.ours("setup"))
 
@@ -145,3 +145,18 @@ def second_instance(facts: Facts) -> Iterator[Found]:
             f"`{away} && {reload}`; to wire it too, give it a configuration file of its own "
             "(`pointsman --config FILE setup`)",
         )
+
+
+def changed_services(facts: Facts) -> Iterator[Found]:
+    """An option of a service in master.cf is not, or no longer, as setup writes it."""
+    for (service, name), value in facts.wiring.options.items():
+        if service != PICKUP and name != MILTER:  # of those that are left out
+            text = f"lacks `-o {name}={value}`" if value is not None else f"has `-o {name}`"
+            yield Found(f"service {service}", f"{text}; setup would change it", facts.ours("setup"))
+
+
+def observing(facts: Facts) -> Iterator[Found]:
+    """Pointsman only looks on: nothing is led, refused or held."""
+    if facts.wiring.choice.observe:
+        text = "decides and logs, and changes nothing; `pointsman observed` sums it up"
+        yield Found("Pointsman", text, facts.ours("setup", "--enforce"))

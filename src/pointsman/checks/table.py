@@ -31,8 +31,10 @@ CERTIFICATES = (
 )
 TOPICS: dict[str, tuple[Kind, ...]] = {
     "What setup wrote": (
+        Kind("observing", NOTE, settings.observing, "`pointsman setup --enforce`"),
         Kind("not-set-up", ERROR, settings.not_set_up, "`pointsman setup`"),
         Kind("setting", ERROR, settings.changed_settings, "`pointsman setup`"),
+        Kind("service", ERROR, settings.changed_services, "`pointsman setup`"),
         Kind(
             "order",
             ERROR,
@@ -75,6 +77,7 @@ TOPICS: dict[str, tuple[Kind, ...]] = {
             services.without_milter,
             "take the option away: `postconf -PX SERVICE/inet/smtpd_milters`",
         ),
+        Kind("left-out", NOTE, services.left_out, "`pointsman setup --services NAME,...`"),
         Kind(
             "milter-unreachable",
             ERROR,
@@ -112,22 +115,10 @@ TOPICS: dict[str, tuple[Kind, ...]] = {
             "use the same filter after the queue, as `content_filter`",
         ),
         Kind(
-            "filter-returns",
+            "filter-return",
             ERROR,
-            filters.filter_returns,
-            "`-o receive_override_options=no_milters` where it gives mail back",
-        ),
-        Kind(
-            "filter-pipe",
-            WARNING,
-            filters.filter_by_pipe,
-            "let the filter speak SMTP, and give mail back to a service of its own",
-        ),
-        Kind(
-            "filter-sender",
-            ERROR,
-            filters.filter_refuses_carriers,
-            "take `reject_unknown_sender_domain` out of that service's restrictions",
+            filters.without_return,
+            "give that service `-o content_filter=`",
         ),
         Kind(
             "no-policy",
