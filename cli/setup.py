@@ -65,14 +65,23 @@ def _names(services: str) -> tuple[str, ...]:
 def _next(*, observe: bool) -> str:
     if observe:
         return (
-            "-- set up to observe: start the daemons (`pointsman run`), then see "
+            f"-- set up to observe: start the daemons ({_start()}), then see "
             "`pointsman observed`; `pointsman setup --enforce` when you agree"
         )
     return (
         "-- set up; mail needs the daemons from here on, and gets 451 without them: "
-        "`pointsman run`\n-- next: `pointsman agency add`, `connector add`, `sender link`, "
+        f"{_start()}\n-- next: `pointsman agency add`, `connector add`, `sender link`, "
         "`connector enable`"
     )
+
+
+def _start() -> str:
+    """How the daemons are started here."""
+    from pointsman.checks.host import UNITS  # noqa: PLC0415 - slow to import
+
+    if any((folder / "pointsman.target").exists() for folder in UNITS):
+        return "`systemctl enable --now pointsman.target`"
+    return "`pointsman run`"
 
 
 @click.command()
