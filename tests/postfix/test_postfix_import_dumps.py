@@ -76,11 +76,11 @@ def test_iredmail(city):
 
 MAPS = "sender_dependent_default_transport_maps"
 TRANSPORT = """
-SELECT (CASE WHEN EXISTS (SELECT 1 FROM alias JOIN mailbox ON username = goto
+SELECT (CASE WHEN EXISTS (SELECT 1 FROM alias JOIN mailbox ON mailbox.username = goto
           WHERE address = '%s' AND json_extract(attributes, '$.tls_enforce_out') = '1')
         THEN 'smtp_enforced_tls:' ELSE 'smtp:' END) || COALESCE(
   (SELECT hostname FROM relayhosts JOIN mailbox ON json_extract(attributes, '$.relayhost') = id
-    WHERE relayhosts.active = '1' AND username IN
+    WHERE relayhosts.active = '1' AND mailbox.username IN
       (SELECT goto FROM alias WHERE alias.active = '1' AND address = '%s')),
   (SELECT hostname FROM relayhosts JOIN domain ON domain.relayhost = id
     WHERE relayhosts.active = '1' AND (domain.domain = '%d' OR domain.domain IN
