@@ -53,7 +53,12 @@ def setup(
         return
     ctx.start_log()
     wiring.setup(ctx.config, ctx.store, choice, click.echo, prove=not no_probe)
-    click.echo(_next(observe=choice.observe))
+    from pointsman.postfix import units  # noqa: PLC0415
+
+    if not units.serve(ctx.config):
+        without = "mail goes on without them" if choice.observe else "mail gets 451 without them"
+        click.echo(f"-- start the daemons: `pointsman run`; {without}")
+    click.echo(f"-- {_OBSERVING if choice.observe else _ENFORCING}")
 
 
 def _names(services: str) -> tuple[str, ...]:
@@ -62,26 +67,10 @@ def _names(services: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in services.split(",") if name.strip())
 
 
-def _next(*, observe: bool) -> str:
-    if observe:
-        return (
-            f"-- set up to observe: start the daemons ({_start()}), then see "
-            "`pointsman observed`; `pointsman setup --enforce` when you agree"
-        )
-    return (
-        "-- set up; mail needs the daemons from here on, and gets 451 without them: "
-        f"{_start()}\n-- next: `pointsman agency add`, `connector add`, `sender link`, "
-        "`connector enable`"
-    )
-
-
-def _start() -> str:
-    """How the daemons are started here."""
-    from pointsman.checks.host import UNITS  # noqa: PLC0415 - slow to import
-
-    if any((folder / "pointsman.target").exists() for folder in UNITS):
-        return "`systemctl enable --now pointsman.target`"
-    return "`pointsman run`"
+_OBSERVING = "set up to observe: see `pointsman observed`, then `pointsman setup --enforce`"
+_ENFORCING = (
+    "set up; next: `pointsman agency add`, `connector add`, `sender link`, `connector enable`"
+)
 
 
 @click.command()

@@ -296,7 +296,7 @@ def test_teardown_waits_for_mail_that_would_go_astray(town):
     before = tree(city)
     set_up(city)
     link(city)
-    city.hops["court"].stop()
+    city.hops.pop("court").stop()
     assert home.send("v@vendor.test", "a@court.test", "carried") == 250
     wait_until(lambda: [q["queue_name"] for q in city.postfix.queue()] == ["deferred"], "a try")
     refused = city.postfix.run_cli("teardown", "--yes")

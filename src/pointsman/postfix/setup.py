@@ -9,7 +9,7 @@ from pathlib import Path
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
-from pointsman.postfix import files, ground, probe, proving, wiring
+from pointsman.postfix import files, ground, probe, proving, units, wiring
 from pointsman.postfix.apply import Applier
 from pointsman.postfix.conf import Instance
 from pointsman.postfix.lane import TABLE_TYPES
@@ -37,6 +37,7 @@ def plan(config: Config, store: Store, choice: Choice) -> list[str]:
     return [
         *ground.missing(config),
         *([f"create the database {store.shown_url}"] if new else []),
+        *([units.STARTING] if units.serve(config) and not units.at_work() else []),
         *_words(instance, wiring.wiring(config, instance, choice)),
     ]
 
@@ -74,6 +75,8 @@ def _do(
         wiring.remember(config, Choice(observe=True))  # until Postfix is wired, nobody is led
     applier = Applier(config, store)
     applier.apply()
+    if units.serve(config) and not units.at_work():
+        units.start(undo)
     with proving.daemons(config, say) if before else ExitStack():
         _wire(config, instance, choice, running=running)
         wiring.remember(config, choice)

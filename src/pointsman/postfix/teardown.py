@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
-from pointsman.postfix import files, probe, queue, wiring
+from pointsman.postfix import files, probe, queue, units, wiring
 from pointsman.postfix.conf import Instance
 from pointsman.postfix.queue import Queued
 from pointsman.postfix.reload import reload
@@ -39,7 +39,8 @@ def plan(config: Config) -> list[str]:
         as_left = now == files.text_of(kept.folder / f"{path.name}.left")
         how = "byte for byte as before setup" if as_left else "without our lines, your edits stay"
         said += [f"{path.name}: {how}"] if now != then else []
-    return [*said, f"remove {config.tables}"]
+    stopped = ["stop the daemons (systemd)"] if units.serve(config) else []
+    return [*said, f"remove {config.tables}", *stopped]
 
 
 def strays(config: Config) -> list[str]:
@@ -73,6 +74,8 @@ def teardown(config: Config, say: Say, astray: Sequence[str]) -> None:
         _unwire(config, instance)
         shutil.rmtree(config.tables)
         config.snapshot.unlink(missing_ok=True)
+    if units.serve(config):
+        units.stop()
     if not probe.milter_answers(config.milter_socket):
         shutil.rmtree(config.milter_socket.parent, ignore_errors=True)
 
