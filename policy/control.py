@@ -95,6 +95,12 @@ async def _adopt(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
     return {"foreign": foreign}
 
 
+async def _missed(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
+    """Messages that left, or were taken up again, before the agent could put them on hold."""
+    desk.ledger.forget(question["ids"])
+    return {}
+
+
 async def _owners(desk: Desk, question: dict[str, Any]) -> dict[str, Any]:
     """Agency and connector of messages on their way, as far as we let them through."""
     lines = {queue_id: desk.ledger.backlog.line_of(queue_id) for queue_id in question["ids"]}
@@ -134,6 +140,7 @@ _DO = {
     "due": _due,
     "done": _done,
     "adopt": _adopt,
+    "missed": _missed,
     "owners": _owners,
     "state": _state,
 }

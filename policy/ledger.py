@@ -294,3 +294,10 @@ class Ledger:
             self.journal.add(hold_line(held))
         self.journal.flush()
         return True
+
+    def forget(self, queue_ids: Iterable[str]) -> None:
+        """These did not come to be on hold after all."""
+        for queue_id in queue_ids:
+            if self.held.drop(queue_id) is not None:
+                self.journal.add(f"drop {queue_id}")
+        self.journal.flush()

@@ -171,33 +171,45 @@ class Release(threading.Thread):
             "waited": 0.0,
         }
 
-    def _adopt(self, messages: Sequence[dict[str, Any]], *, ours: bool = False) -> None:
+    def _adopt(self, messages: Sequence[dict[str, Any]]) -> None:
         if not messages:
             return
-        foreign = set(self._ask("adopt", messages=messages, ours=ours)["foreign"])
+        foreign = set(self._ask("adopt", messages=messages, ours=False)["foreign"])
         self._foreign |= foreign
         for message in messages:
             if message["id"] not in foreign:
                 logs.held_again(message["id"], message["original"], message["agency"])
 
     def _stop_paused(self, snapshot: Snapshot) -> None:
-        """Put on hold what waits in the queue; what is being delivered may finish."""
+        """Put on hold what waits in the queue; what is being delivered may finish.
+
+        Policy has it in its journal first: of mail on hold without our header it would
+        take what it does not know for an admin's, and never let it go.
+        """
+        found = self._paused(snapshot)
+        if not found:
+            return
+        self._ask("adopt", messages=[_adopted(q, *names) for q, *names, _ in found], ours=True)
+        self._instance.run("postsuper", "-h", "-", stdin=_lines(q.queue_id for q, *_ in found))
+        on_hold = set(queue.ids(self._instance)["hold"])
+        for queued, agency, connector, why in found:
+            if queued.queue_id in on_hold:
+                logs.paused(queued.queue_id, agency, connector, why)
+        self._ask("missed", ids=[q.queue_id for q, *_ in found if q.queue_id not in on_hold])
+
+    def _paused(self, snapshot: Snapshot) -> list[tuple[queue.Queued, str, str, str]]:
+        """What waits in the queue and may not leave now, and why; the oldest first."""
         found = []
         waiting = [q for q in queue.listed(self._instance) if q.queue in ("deferred", "incoming")]
         # Of the null sender only policy knows whose it was.
         owners = self._ask("owners", ids=[q.queue_id for q in waiting])["owners"]
-        for queued in waiting:
+        for queued in sorted(waiting, key=lambda q: (q.arrived, q.queue_id)):
             owner = owners.get(queued.queue_id) or queue.owner_of(self._instance, snapshot, queued)
             agency, connector = owner or ("", "")
             paused = snapshot.pause(agency, connector, time.time())
             if paused is not None:
                 found.append((queued, agency, connector, f"{paused[0]} is {paused[1]}"))
-        self._instance.run("postsuper", "-h", "-", stdin=_lines(q.queue_id for q, *_ in found))
-        on_hold = set(queue.ids(self._instance)["hold"])
-        stopped = [row for row in found if row[0].queue_id in on_hold]
-        for queued, agency, connector, why in stopped:
-            logs.paused(queued.queue_id, agency, connector, why)
-        self._adopt([_adopted(queued, *names) for queued, *names, _ in stopped], ours=True)
+        return found
 
     # -- trouble
 

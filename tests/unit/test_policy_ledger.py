@@ -230,3 +230,14 @@ def test_message_that_can_never_go_is_refused_even_behind_held_mail(life):
     assert life.send("X", EPOCH, line, 4).action == "DUNNO"
     assert life.send("H", EPOCH, line, 1).action == "HOLD"
     assert life.send("M", EPOCH, line, 5).action == "REJECT"
+
+
+def test_mail_that_left_before_it_could_be_stopped_is_forgotten(life):
+    """A pause takes queued mail in before it is on hold; what was faster blocks nobody."""
+    early = Held("Q1", ("free", "d", ""), 1, False, EPOCH)
+    assert life.ledger.adopt("Q1", early, EPOCH, ours=True)
+    life.ledger.forget(["Q1", "Q2"])
+    for _ in range(2):
+        assert not life.ledger.held.by_id
+        assert life.due(EPOCH + 1) == []
+        life.kill()
