@@ -1,7 +1,9 @@
 """`connector divert` on a real Postfix: a dead provider's mail takes another way, for a while."""
 
 import json
+import signal
 import smtplib
+import time
 from collections import Counter
 
 import pytest
@@ -108,6 +110,27 @@ def test_it_ends_by_itself_and_what_still_waits_goes_back(city):
     assert_each_once(own.received, "back", 6)
     assert {r.login for r in own.received} == {"court"}
     assert not shared.received
+
+
+def test_it_ends_while_the_agent_is_away(city):
+    """Until the agent is back all three ways lead on to b, and nothing is between; then to a."""
+    city.cli("connector", "divert", "a", "--to", "b", "--for", "4s")
+    city.postfix.stop_daemon("agent", signal.SIGKILL)
+    end = json.loads((city.postfix.state_directory / "snapshot.json").read_text())
+    until = end["diversions"]["a"]["until"]
+    wait_until(lambda: time.time() > until, "the diversion to be over")
+    send_many(city, 6, "late")
+    shared, own = city.hops["shared"], city.hops["own"]
+    shared.wait_for(6)
+    assert_each_once(shared.received, "late", 6)
+    assert {r.login for r in shared.received} == {"police"}
+    mark = city.postfix.log_size()
+    city.postfix.start_daemon("agent")
+    city.postfix.wait_for_log(r"pointsman/milter\[\d+\]: snapshot revision=", since=mark)
+    send_many(city, 6, "back")
+    own.wait_for(6)
+    assert_each_once(own.received, "back", 6)
+    assert {r.login for r in own.received} == {"court"}
 
 
 def test_everybody_can_see_it(city):
