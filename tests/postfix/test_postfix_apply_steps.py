@@ -228,3 +228,18 @@ def test_disk_full_at_each_step(way):
                 assert_all_at(city, where, story.server)
             make_room(city)
             go_on(city, story, where)
+
+
+def test_lane_does_not_serve_the_hosts_of_others():
+    """Whatever leads another server to it, a map of the admin's for instance: that mail waits."""
+    with two_providers() as city:
+        Moves(city)
+        elsewhere = city.hops["of-police"]
+        table = f"inline:{{other.net=pm-a:[localhost]:{elsewhere.port}}}"
+        city.postfix.set(transport_maps=table)
+        reply = city.send("x@b.test", "x@b.test", "elsewhere", "x@other.net")
+        city.postfix.wait_for_log(
+            rf"pm-a/smtp.*: {reply.queue_id}: to=.*, relay=none, .* dsn=4.3.5, status=deferred "
+            r"\(not a host of this connector, or not yet\)"
+        )
+        assert elsewhere.attempts == []

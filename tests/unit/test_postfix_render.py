@@ -441,11 +441,16 @@ def test_access_denied_to_a_client_without_a_login_is_deferred(reply, expected):
             "5.4.6 mail for h1.test loops back to myself",
             "4.4.6 mail for h1.test loops back to myself",
         ),
+        (
+            "4.7.5 client TLS configuration problem",
+            "4.3.5 not a host of this connector, or not yet",
+        ),
+        ("4.7.5 Server certificate not verified", None),
         ("5.1.1 User unknown", None),
         ("4.4.4 unable to look up host", None),
     ],
 )
-def test_next_hop_that_does_not_resolve_is_deferred(status, expected):
+def test_trouble_with_the_next_hop_is_deferred_and_called_by_its_name(status, expected):
     """A connector whose name fails must not bounce its agency's mail."""
     assert expected == looked_up(rendered().files["statuses.pcre"], status)
 
