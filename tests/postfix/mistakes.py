@@ -122,7 +122,6 @@ MISTAKES = {
         "policy-unreachable",
         'postconf -e "smtpd_end_of_data_restrictions=check_policy_service '
         'unix:$QUEUE/pointsman/policy.sock"; '
-        'postconf -P "$PORT/inet/smtpd_milters=unix:pointsman/milter.sock"; '
         f'postconf -F "$PORT/inet/chroot=y"; {RELOAD}',
         mend='postconf -e "smtpd_end_of_data_restrictions=check_policy_service '
         'unix:pointsman/policy.sock"; postfix reload; false',
@@ -201,18 +200,22 @@ MISTAKES = {
     "soft bounces at one service": Mistake("soft-bounce", own("soft_bounce=yes")),
     "no default relay": Mistake("default-none", "pointsman connector default none"),
     "rule added to a table": Mistake("edited", f"echo '# x' >> $TABLES/marker.pcre; {RELOAD}"),
-    "file of a lane removed": Mistake("edited", "rm $TABLES/ca/a.pem"),
-    "login readable": Mistake("edited", "chmod 644 $TABLES/login/a"),
+    "file of a lane removed": Mistake("edited", "rm $TABLES/ca/*"),
+    "login readable": Mistake("edited", "chmod 644 $TABLES/login/*"),
     "table of senders edited": Mistake(
         "edited", "sed -i /town/d $TABLES/sender_transport", also=("lmdb",)
     ),
     "row taken out": Mistake("lmdb", "postmap -d @town.test lmdb:$TABLES/sender_transport"),
-    "lmdb removed": Mistake("lmdb", "rm $TABLES/sender_transport.lmdb"),
+    "lmdb removed": Mistake("lmdb", "rm $TABLES/sender_transport.lmdb", also=("edited",)),
     "snapshot edited": Mistake("snapshot", "sed -i s/town.test/down.test/ $STATE/snapshot.json"),
     "snapshot removed": Mistake("snapshot", "rm $STATE/snapshot.json"),
     "edited, not reloaded": Mistake("not-reloaded", "postconf -e in_flow_delay=1s"),
     "database moved": Mistake("database", "mv $DB $DB.away", mend="mv $DB.away $DB; false"),
-    "Postfix stopped": Mistake("postfix", "postfix stop; until ! postfix status; do :; done"),
+    "Postfix stopped": Mistake(
+        "postfix",
+        "master=$(($(cat $QUEUE/pid/master.pid))); postfix stop; "
+        "while [ -d /proc/$master ]; do :; done",
+    ),
     "smtpd can't start": Mistake(
         "smtpd",
         own("smtpd_sasl_type=nonsense"),
