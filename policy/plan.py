@@ -23,7 +23,7 @@ class Plan:
     """What is the same for each message of a sender, or of a line that the milter names."""
 
     line: Line
-    rows: Rows  # where it is counted
+    rows: Rows | None  # where it is counted, if anywhere
     most: float  # recipients for which its windows ever have room
     backlog: int  # messages that its lane may have on their way
     sharing: tuple[str, ...]  # the connectors whose mail takes that lane
@@ -58,7 +58,7 @@ class Plans:
         recipients = 1 if count == "1" else number_of(count)
         if recipients > plan.most:
             return False
-        if self._windows.charge_rows(plan.rows, recipients, now) is not None:
+        if plan.rows and self._windows.charge_rows(plan.rows, recipients, now) is not None:
             return False
         ledger.note_near(now)
         ledger.backlog.add(queue_id, plan.line, now)
@@ -86,7 +86,7 @@ class Plans:
         wanted = self.rules.wanted(asked.line)
         return Plan(
             asked.line,
-            Rows(wanted),
+            Rows(wanted) if wanted else None,
             _largest(wanted),
             self.rules.backlog(asked.connector),
             self.rules.sharing(asked.connector),

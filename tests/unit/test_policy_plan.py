@@ -211,6 +211,20 @@ def test_what_may_go_needs_no_more_than_its_plan(daemon, more, monkeypatch):
     assert daemon.ledger.tally._slices
 
 
+def test_mail_that_no_window_counts_moves_no_clock(tmp_path):
+    """After a step back the next charge stands at the same time, with plans or without."""
+    seen = []
+    for plans in (True, False):
+        (tmp_path / str(plans)).mkdir()
+        daemon = Daemon(tmp_path / str(plans), plans=plans)
+        daemon.ask(direct(1))
+        daemon.do(("wait", -5.0))
+        daemon.ask(direct(2, sender="clerk@a.test"))
+        seen.append(list(daemon.ledger.counters.windows.dump()))
+        daemon.end()
+    assert seen[0] == seen[1]
+
+
 def test_plans_end_with_their_revision(daemon):
     """The next message already goes by the new rates."""
     assert daemon.ask(direct(1)) == b"action=DUNNO\n\n"
