@@ -186,9 +186,10 @@ def test_service_keeps_its_other_options_when_no_milters_goes():
     options = {"receive_override_options": "no_address_mappings, no_milters"}
     fix = fix_of(wrong.leaving_out(Smtpd("submission/inet", options, "")))
     command = "postconf -P submission/inet/receive_override_options=no_address_mappings"
-    assert fix == f"`{command} && pointsman setup`"
+    assert fix == f"`{command} && postfix reload && pointsman setup`"
     fix = fix_of(WRONG["no-milter"])
-    assert fix == "`postconf -PX submission/inet/smtpd_milters && pointsman setup`"
+    command = "postconf -PX submission/inet/smtpd_milters"
+    assert fix == f"`{command} && postfix reload && pointsman setup`"
 
 
 def test_service_keeps_its_own_milters_when_ours_is_added():

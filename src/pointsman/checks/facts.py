@@ -238,8 +238,8 @@ class Facts:
         return f"`{self.command(program, *words)} && {self.command('postfix', 'reload')}`"
 
     def then_setup(self, program: str, *words: str) -> str:
-        """The same, where setup has to look at it again."""
-        return f"`{self.command(program, *words)} && {self.pointsman('setup')}`"
+        """The same, where setup has to look at it again; it reloads only what it changes."""
+        return f"{self.then_reload(program, *words)[:-1]} && {self.pointsman('setup')}`"
 
     def taking_option(self, service: Service, name: str) -> str:
         """Taking an option of master.cf away again."""

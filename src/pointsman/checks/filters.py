@@ -26,8 +26,9 @@ def _after_queue(facts: Facts, service: Service, proxy: str) -> str:
     )
     away = facts.command("postconf", *where)
     put = facts.command("postconf", "-P", f"{service.name}/content_filter={filter_}")
+    reload = facts.command("postfix", "reload")
     return (
-        f"filter after the queue: `{away} && {put} && {facts.pointsman('setup')}`; "
+        f"filter after the queue: `{away} && {put} && {reload} && {facts.pointsman('setup')}`; "
         "the filter must then let mail through or bounce it, and can't refuse it any more"
     )
 
