@@ -79,6 +79,7 @@ NEAR_MISSES = {
         smtpd_recipient_restrictions=wrong.POLICY,
     ),
     "macros that Postfix does not know": facts(milter_mail_macros=""),
+    "macros with commas": facts(milter_mail_macros="i, {auth_authen}, {pointsman_role}"),
     "marker first": facts(
         replace(wrong.SERVICES[2], options={"milter_header_checks": f"{MARKER}, pcre:/own"})
     ),

@@ -132,7 +132,7 @@ def accepting_milter(facts: Facts) -> Iterator[Found]:
 def missing_macros(facts: Facts) -> Iterator[Found]:
     """Postfix does not tell the milter the login, the recipient's way or the queue id."""
     for name, needed in MACROS.items():
-        given = facts.postfix.value(name).split()
+        given = items(facts.postfix.value(name))
         for macro, what in needed.items():
             if given and macro not in given:
                 text = f"leaves out `{macro}`, so the milter does not learn {what}"
