@@ -80,7 +80,7 @@ class Applier:
             report = Report(plan.rendered.snapshot.revision, plan.describe())
             report.ends = plan.rendered.snapshot.next_end()
             report.running = self.instance.running()
-            with self._undo(plan, running=report.running), self._theirs.editing():
+            with self._undo(plan, running=report.running):
                 self._change(plan, before, running=report.running)
             for path in plan.stale_files:
                 path.unlink(missing_ok=True)
@@ -144,22 +144,10 @@ class Applier:
         )
 
     def _change(self, plan: Plan, before: Snapshot | None, *, running: bool) -> None:
-        """New lanes, all else that is written, then the senders, and last the snapshot."""
+        """All that is written, then the senders, and last the snapshot."""
         self._begin(plan)
-        rest = dict(plan.files)
-        if plan.new_services:
-            self._write_files({p: rest.pop(p) for p in plan.files if not is_in_use(p)})
-            self.instance.put_services(plan.new_services)
-            self._read_back(plan.new_services, {})
-            if running:
-                reload(self.instance, (name.split("/")[0] for name in plan.new_services))
-        edits = bool(rest or plan.changed_services or plan.stale_services or plan.parameters)
-        if edits:
-            self._write_files(rest)
-            self.instance.put_services(plan.changed_services)
-            self.instance.remove_services(plan.stale_services)
-            self.instance.set_parameters(plan.parameters)
-            self._read_back(plan.rendered.services, plan.rendered.parameters)
+        with self._theirs.editing():
+            edits = self._edit(plan, running=running)
         reloads = running and (edits or plan.cut_off or bool(plan.new_services and plan.senders))
         staged = self._stage_snapshot(plan, None if reloads else before)
         if plan.senders:
@@ -168,6 +156,24 @@ class Applier:
         if reloads and not reload(self.instance):
             staged = self._stage_snapshot(plan, before)
         staged.replace(self.config.snapshot)
+
+    def _edit(self, plan: Plan, *, running: bool) -> bool:
+        """Start new lanes, then write all else; whether there was anything else."""
+        rest = dict(plan.files)
+        if plan.new_services:
+            self._write_files({p: rest.pop(p) for p in plan.files if not is_in_use(p)})
+            self.instance.put_services(plan.new_services)
+            self._read_back(plan.new_services, {})
+            if running:
+                reload(self.instance, (name.split("/")[0] for name in plan.new_services))
+        if not (rest or plan.changed_services or plan.stale_services or plan.parameters):
+            return False
+        self._write_files(rest)
+        self.instance.put_services(plan.changed_services)
+        self.instance.remove_services(plan.stale_services)
+        self.instance.set_parameters(plan.parameters)
+        self._read_back(plan.rendered.services, plan.rendered.parameters)
+        return True
 
     def _begin(self, plan: Plan) -> None:
         """Keep reloads apart, whoever asks for them: the CLI may apply beside the agent."""
