@@ -14,6 +14,7 @@ import pytest
 
 from lab.city import PASSWORDS, built
 from pointsman.postfix import apply
+from pointsman.postfix.files import WITHOUT
 from tests.postfix.interrupted_apply import FILLER
 
 SENDERS = {"table": "clerk@a.test", "carrier": "v@vendor.test", "marker": "<>"}
@@ -76,6 +77,7 @@ class Moves:
         run = city.postfix.cli
         run("connector", "add", "a", *city.connector_options("of-court", "court"))
         run("connector", "enable", "a")
+        run("connector", "default", "a")  # so that main.cf changes as well
         run("sender", "link", "@a.test", "--agency", "a", "--connector", "a")
         run("apply")
         city.settle()
@@ -163,8 +165,15 @@ def assert_all_at(city, prefix, server):
     assert set(servers(city, prefix).values()) == {server}, prefix
 
 
+def without_us(city):
+    """What `teardown` would bring back."""
+    folder = city.postfix.config_directory / "pointsman" / WITHOUT
+    return [(folder / name).read_text() for name in ("main.cf", "master.cf")]
+
+
 def walk(city, story, grief):
     """One change after the other, each interrupted one step later than the one before."""
+    admins = without_us(city)
     for number in itertools.count(1):
         before = story.server
         story.turn()
@@ -173,6 +182,7 @@ def walk(city, story, grief):
         send_three(city, where)
         assert_whole(city, where, {before, story.server})
         yield number, before, ended, where
+        assert without_us(city) == admins, where
         if ended.returncode == NO_SUCH_STEP:
             assert number > FEWEST
             return
