@@ -10,6 +10,11 @@ RELOAD = "postfix reload"
 OWN = '-P "$PORT/inet/{}"'
 CHECKS = 'echo "{}" > $MAIL_CONFIG/own; postconf -e {}=regexp:$MAIL_CONFIG/own; ' + RELOAD
 MADE = 'echo "{}" > $MAIL_CONFIG/own; postmap lmdb:$MAIL_CONFIG/own; postconf -e {}; ' + RELOAD
+FILTERED = (
+    'postconf -P "$PORT/inet/content_filter=smtp:[127.0.0.1]:$FREE"; '
+    'postconf -M "127.0.0.1:$FREE/inet=127.0.0.1:$FREE inet n - n - - smtpd"; '
+    "postconf -P {}; " + RELOAD
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ MISTAKES = {
         "mkdir -p $MAIL_CONFIG/copy; cp $MAIL_CONFIG/*.cf $MAIL_CONFIG/copy; "
         f"postconf -e multi_instance_directories=$MAIL_CONFIG/copy; {RELOAD}",
     ),
+    "service without milters": Mistake("no-milter", own("smtpd_milters=")),
     "service with another milter alone": Mistake(
         "service",
         own("smtpd_milters={inet:127.0.0.1:$FREE,connect_timeout=1s,default_action=accept}"),
@@ -77,6 +83,11 @@ MISTAKES = {
         "milter-unreachable", own("smtpd_milters=unix:/pointsman/milter.sock"), also=("service",)
     ),
     "observing": Mistake("observing", "pointsman setup --observe"),
+    "service left out": Mistake("left-out", 'pointsman setup --services "$FIRST"'),
+    "no_milters": Mistake("no-milter", own("receive_override_options=no_milters")),
+    "no_milters beside another": Mistake(
+        "no-milter", own("receive_override_options=no_address_mappings,no_milters")
+    ),
     "no_milters everywhere": Mistake("no-milters", main("receive_override_options=no_milters")),
     "milter off for some clients": Mistake(
         "milter-maps",
@@ -91,6 +102,17 @@ MISTAKES = {
         also=("service",),
     ),
     "macros left out": Mistake("milter-macros", main("milter_mail_macros=i {mail_addr}")),
+    "filter before the queue": Mistake(
+        "proxy-filter", own("smtpd_proxy_filter=127.0.0.1:$FREE"), after=("filter-return",)
+    ),
+    "content filter": Mistake(
+        "service", FILTERED.format('"127.0.0.1:$FREE/inet/content_filter="'), also=("setting",)
+    ),
+    "content filter, nobody takes back": Mistake(
+        "filter-return",
+        FILTERED.format('"127.0.0.1:$FREE/inet/smtpd_helo_required=no"'),
+        also=("service", "setting"),
+    ),
     "policy left out": Mistake(
         "no-policy",
         'postconf -e "smtpd_end_of_data_restrictions=check_policy_service '
@@ -178,11 +200,45 @@ MISTAKES = {
     "soft bounces at one service": Mistake("soft-bounce", own("soft_bounce=yes")),
     "no default relay": Mistake("default-none", "pointsman connector default none"),
     "rule added to a table": Mistake("edited", f"echo '# x' >> $TABLES/marker.pcre; {RELOAD}"),
+    "file of a lane removed": Mistake("edited", "rm $TABLES/ca/*"),
+    "login readable": Mistake("edited", "chmod 644 $TABLES/login/*"),
     "table of senders edited": Mistake(
         "edited", "sed -i /town/d $TABLES/sender_transport", also=("lmdb",)
     ),
     "row taken out": Mistake("lmdb", "postmap -d @town.test lmdb:$TABLES/sender_transport"),
+    "lmdb removed": Mistake("lmdb", "rm $TABLES/sender_transport.lmdb", also=("edited",)),
+    "snapshot edited": Mistake("snapshot", "sed -i s/town.test/down.test/ $STATE/snapshot.json"),
+    "snapshot removed": Mistake("snapshot", "rm $STATE/snapshot.json"),
     "edited, not reloaded": Mistake("not-reloaded", "postconf -e in_flow_delay=1s"),
     "database moved": Mistake("database", "mv $DB $DB.away", mend="mv $DB.away $DB; false"),
-    "service left out": Mistake("left-out", 'pointsman setup --services "$FIRST"'),
+    "Postfix stopped": Mistake(
+        "postfix",
+        "master=$(($(cat $QUEUE/pid/master.pid))); postfix stop; "
+        "while [ -d /proc/$master ]; do :; done",
+    ),
+    "smtpd can't start": Mistake(
+        "smtpd",
+        own("smtpd_sasl_type=nonsense"),
+        mend='postconf -PX "$PORT/inet/smtpd_sasl_type"',
+    ),
+    "socket for root alone": Mistake("permissions", "chown root:root $QUEUE/pointsman/milter.sock"),
+    "folder of sockets closed": Mistake("permissions", "chmod 700 $QUEUE/pointsman"),
+    "snapshot for everybody": Mistake("permissions", "chmod 644 $STATE/snapshot.json"),
+    "journal of root": Mistake("permissions", "chown root $STATE/policy.journal"),
+    "key for everybody": Mistake("permissions", "chmod 644 $KEY", also=("not-comparable",)),
+    "tables of somebody": Mistake("table-permissions", "chown nobody $TABLES/decode.pcre"),
+    "folder of tables for everybody": Mistake("table-permissions", "chmod 777 $TABLES"),
+    "configuration of everybody": Mistake("configuration-permissions", "chmod 666 $YAML"),
+    "database of everybody": Mistake("database-permissions", "chmod 644 $DB"),
+    "connector to ourselves": Mistake(
+        "loop",
+        "pointsman connector add self --host localhost:$PORT --tls none --auth none; "
+        "pointsman connector enable self --untested",
+    ),
+    "agency for all": Mistake(
+        "any-client",
+        "pointsman agency set a --any-client",
+        mend="pointsman agency set a --no-any-client --login a-app; false",
+    ),
+    "agency for this host": Mistake("loopback", "pointsman agency set a --network 127.0.0.0/8"),
 }

@@ -23,7 +23,7 @@ from pointsman.checks.overruling import (
 )
 from pointsman.checks.services import DECODING, MACROS
 from pointsman.config import Config
-from pointsman.postfix import wiring
+from pointsman.postfix import files, wiring
 from pointsman.postfix.conf import Instance, PostfixError
 from pointsman.postfix.lane import TABLE_TYPES
 from pointsman.postfix.reload import queue_managers
@@ -128,8 +128,7 @@ def _answers(
 
 def _unread(config: Config, instance: Instance) -> tuple[Path, ...]:
     """Files that are newer than the queue manager, which every reload replaces."""
-    tables = (p for p in config.tables.rglob("*") if not p.name.startswith("sender_transport"))
-    paths = [instance.main_cf, instance.master_cf, *sorted(p for p in tables if p.is_file())]
+    paths = [instance.main_cf, instance.master_cf, *sorted(files.present(config.tables))]
     changed = {path: path.stat().st_mtime for path in paths}
     deadline = max(changed.values()) + PATIENCE
     while True:
