@@ -83,7 +83,8 @@ def test_two_certificates_at_one_server_are_never_mixed(city, server):
         (f"x@{name}.test", name) for name in names
     }
     for name in names:
-        path = city.postfix.config_directory / "pointsman" / "identity" / f"{name}.pem"
+        folder = city.postfix.config_directory / "pointsman" / "identity"
+        (path,) = folder.glob(f"{name}.*.pem")
         assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o600, 0)
         assert path.read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
 
