@@ -4,7 +4,6 @@ contrib/postfix/README.md explains each of them; a test compares the two.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from pointsman.postfix.lane import Tables
 from pointsman.postfix.render import CLEANUP
 from pointsman.postfix.services import WHOLE, Smtpd, chosen, filtered, smtpd_services
 from pointsman.postfix.theirs import Theirs
-from pointsman.postfix.without import NESTED, Ours, options
+from pointsman.postfix.without import ITEM, Ours, options
 from pointsman.routing.decide import FRONT
 
 PICKUP = "pickup/unix"
@@ -36,8 +35,6 @@ AT_LEAST = {"qmgr_message_active_limit": 100_000, "qmgr_message_recipient_limit"
 
 # Postfix's own limits would keep a client waiting for minutes when we hang.
 MILTER_LIMITS = "connect_timeout=5s, command_timeout=10s, content_timeout=10s"
-
-_ITEM = re.compile(rf"{NESTED}|[^\s,{{}}]+")
 
 
 class NotSetUpError(PointsmanError):
@@ -97,7 +94,7 @@ def _asked_by(smtpd: Smtpd, role: str, content_filter: str) -> dict[tuple[str, s
     if "smtpd_milters" in smtpd.options:
         own = _others(smtpd.options["smtpd_milters"], (MILTER,))
         found[smtpd.service, "smtpd_milters"] = ",".join([*own, f"${MILTER}"])
-    overrides = _ITEM.findall(smtpd.options.get("receive_override_options", ""))
+    overrides = ITEM.findall(smtpd.options.get("receive_override_options", ""))
     if "no_milters" in overrides:
         rest = [item for item in overrides if item != "no_milters"]
         found[smtpd.service, "receive_override_options"] = ",".join(rest)
@@ -141,7 +138,7 @@ def _at_least(instance: Instance) -> dict[str, str]:
 
 def _others(value: str, marks: Sequence[str]) -> list[str]:
     """The items of a list that an earlier setup has not put there."""
-    return [item for item in _ITEM.findall(value) if not any(mark in item for mark in marks)]
+    return [item for item in ITEM.findall(value) if not any(mark in item for mark in marks)]
 
 
 def milter(config: Config, instance: Instance, choice: Choice) -> str:

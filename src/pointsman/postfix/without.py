@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 NESTED = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_ITEM = re.compile(rf"{NESTED}|[^\s,{{}}]+")
+ITEM = re.compile(rf"{NESTED}|[^\s,{{}}]+")
 _OPTION = re.compile(rf"\s+-o\s*({NESTED}|\S+)")
 
 
@@ -116,9 +116,9 @@ def _stripped_parameter(key: str, now: str, left: str, theirs: str, ours: Ours) 
     if key in ours.whole:
         as_we_say = re.fullmatch(ours.whole[key], value) or value == _value(left)
         return theirs if as_we_say else now
-    items = _ITEM.findall(value)
+    items = ITEM.findall(value)
     kept = [item for item in items if not ours.owns(item)]
-    if kept == _ITEM.findall(_value(theirs)):
+    if kept == ITEM.findall(_value(theirs)):
         return theirs
     return now if kept == items else f"{key} = {', '.join(kept)}\n"
 
@@ -141,7 +141,7 @@ def _stripped_service(_key: str, now: str, left: str, theirs: str, ours: Ours) -
         changed = were.get(name) == value != before.get(name)
         if not (changed or ours.owns(f"{name}={value}")):
             return match[0]
-        items = [] if changed else _ITEM.findall(value)
+        items = [] if changed else ITEM.findall(value)
         kept = [item for item in items if not ours.owns(f"{name}={item}")]
         rest = before.get(name, "") if not kept else ", ".join(kept)
         keep = kept or name in before
