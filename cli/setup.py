@@ -22,6 +22,12 @@ from pointsman.errors import PointsmanError
     help="The smtpd services of master.cf that ask the milter.  [default: as it is; else all but "
     "those without milters]",
 )
+@click.option(
+    "--units/--no-units",
+    default=None,
+    help="Let systemd run the daemons, by unit files that setup writes where no package brought "
+    "any; or leave that to you.  [default: as it is; else units]",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--no-probe", is_flag=True, help="Don't prove that mail gets through afterwards.")
 @pass_context
@@ -30,6 +36,7 @@ def setup(
     *,
     observe: bool | None,
     services: str | None,
+    units: bool | None,
     dry_run: bool,
     no_probe: bool,
 ) -> None:
@@ -40,11 +47,16 @@ def setup(
     as before until a connector is live.
     """
     from pointsman.postfix import setup as wiring  # noqa: PLC0415 - slow to import
+    from pointsman.postfix.units import may_serve  # noqa: PLC0415
     from pointsman.postfix.wiring import Choice, chosen_before  # noqa: PLC0415
 
     known = chosen_before(ctx.config)
     names = known.services if services is None else _names(services)
-    choice = Choice(known.observe if observe is None else observe, names)
+    choice = Choice(
+        known.observe if observe is None else observe,
+        names,
+        known.units if units is None else units,
+    )
     if dry_run:
         changes = wiring.plan(ctx.config, ctx.store, choice)
         for change in changes:
@@ -53,9 +65,7 @@ def setup(
         return
     ctx.start_log()
     wiring.setup(ctx.config, ctx.store, choice, click.echo, prove=not no_probe)
-    from pointsman.postfix import units  # noqa: PLC0415
-
-    if not units.serve(ctx.config):
+    if not (choice.units and may_serve(ctx.config)):
         without = "mail goes on without them" if choice.observe else "mail gets 451 without them"
         click.echo(f"-- start the daemons: `pointsman run`; {without}")
     click.echo(f"-- {_OBSERVING if choice.observe else _ENFORCING}")

@@ -23,3 +23,8 @@ def test_folder_is_no_top_level_package(folder):
 def test_link_into_the_package_is_relative(folder):
     """A clone anywhere finds the code behind the link."""
     assert (ROOT / "src" / "pointsman" / folder).readlink() == Path("../..") / folder
+
+
+def test_link_to_the_units_is_relative():
+    """By it contrib/systemd is in every wheel: tests/postfix/test_postfix_pip.py installs one."""
+    assert (ROOT / "src" / "pointsman" / "systemd").readlink() == Path("../../contrib/systemd")

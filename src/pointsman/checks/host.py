@@ -16,7 +16,7 @@ from pointsman.checks.facts import Daemons, Disk, Host, Postfix, Status, items
 from pointsman.config import Config
 from pointsman.control import Control, ControlError
 from pointsman.locks import is_locked
-from pointsman.postfix import probe
+from pointsman.postfix import probe, unit_files
 from pointsman.postfix.conf import Instance
 from pointsman.postfix.maillog import log_of
 from pointsman.store.records import Connector
@@ -24,7 +24,7 @@ from pointsman.store.records import Connector
 PATIENCE = 3.0  # seconds in which a daemon takes in a new revision, and names are resolved
 TIMEOUT = 10.0  # seconds
 SASL_FOLDERS = ("/usr/lib/*/sasl2", "/usr/lib/sasl2", "/usr/lib64/sasl2", "/usr/local/lib/sasl2")
-UNITS = [Path(folder) for folder in ("/etc/systemd/system", "/lib/systemd/system")]
+UNITS = [Path("/etc/systemd/system"), unit_files.FOLDER, *unit_files.OF_PACKAGES]
 _UNIT = "pointsman-*.service"
 # Plug-ins that a client can log in with by a password, as Cyrus names their files.
 _PLUGINS = ("plain", "login", "crammd5", "digestmd5", "scram", "ntlm")

@@ -37,7 +37,7 @@ def plan(config: Config, store: Store, choice: Choice) -> list[str]:
     return [
         *ground.missing(config),
         *([f"create the database {store.shown_url}"] if new else []),
-        *([units.STARTING] if units.serve(config) and not units.at_work() else []),
+        *(units.plan() if choice.units and units.may_serve(config) else []),
         *_words(instance, wiring.wiring(config, instance, choice)),
     ]
 
@@ -75,8 +75,8 @@ def _do(
         wiring.remember(config, Choice(observe=True))  # until Postfix is wired, nobody is led
     applier = Applier(config, store)
     applier.apply()
-    if units.serve(config) and not units.at_work():
-        units.start(undo)
+    if choice.units and units.may_serve(config):
+        units.bring_up(undo)
     with proving.daemons(config, say) if before else ExitStack():
         _wire(config, instance, choice, running=running)
         wiring.remember(config, choice)

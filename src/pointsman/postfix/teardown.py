@@ -39,7 +39,7 @@ def plan(config: Config) -> list[str]:
         as_left = now == files.text_of(kept.folder / f"{path.name}.left")
         how = "byte for byte as before setup" if as_left else "without our lines, your edits stay"
         said += [f"{path.name}: {how}"] if now != then else []
-    stopped = ["stop the daemons (systemd)"] if units.serve(config) else []
+    stopped = units.leaving() if units.serve(config) else []
     return [*said, f"remove {config.tables}", *stopped]
 
 
@@ -75,7 +75,7 @@ def teardown(config: Config, say: Say, astray: Sequence[str]) -> None:
         shutil.rmtree(config.tables)
         config.snapshot.unlink(missing_ok=True)
     if units.serve(config):
-        units.stop()
+        units.take_down()
     if not probe.milter_answers(config.milter_socket):
         shutil.rmtree(config.milter_socket.parent, ignore_errors=True)
 

@@ -5,7 +5,7 @@ contrib/postfix/README.md explains each of them; a test compares the two.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pointsman.config import Config
@@ -47,6 +47,7 @@ class Choice:
 
     observe: bool = False
     services: tuple[str, ...] = ()  # none named: all that may
+    units: bool = True  # systemd's, where it runs
 
 
 @dataclass(frozen=True)
@@ -190,12 +191,12 @@ def chosen_before(config: Config) -> Choice:
     if text is None:
         return Choice()
     data = json.loads(text)
-    return Choice(data["observe"], tuple(data["services"]))
+    return Choice(data["observe"], tuple(data["services"]), data.get("units", True))
 
 
 def remember(config: Config, choice: Choice) -> None:
     """Keep what the admin said, where root alone may write."""
-    text = json.dumps({"observe": choice.observe, "services": choice.services})
+    text = json.dumps(asdict(choice))
     files.write(_choice_file(config), f"{text}\n", 0o600)
 
 
