@@ -6,6 +6,7 @@ import click
 
 from pointsman.cli import show
 from pointsman.cli.context import Context, pass_context
+from pointsman.config import Config
 from pointsman.errors import PointsmanError
 
 
@@ -19,8 +20,8 @@ from pointsman.errors import PointsmanError
 @click.option(
     "--services",
     metavar="NAME,...",
-    help="The smtpd services of master.cf that ask the milter.  [default: as it is; else all but "
-    "those without milters]",
+    help="The smtpd services of master.cf that ask the milter.  [default: as it is; else "
+    "asked for at a terminal; else all but those without milters]",
 )
 @click.option(
     "--units/--no-units",
@@ -48,9 +49,11 @@ def setup(
     """
     from pointsman.postfix import setup as wiring  # noqa: PLC0415 - slow to import
     from pointsman.postfix.units import may_serve  # noqa: PLC0415
-    from pointsman.postfix.wiring import Choice, chosen_before  # noqa: PLC0415
+    from pointsman.postfix.wiring import Choice, begun, chosen_before  # noqa: PLC0415
 
     known = chosen_before(ctx.config)
+    if services is None and not dry_run and sys.stdin.isatty() and not begun(ctx.config):
+        services = _ask_services(ctx.config)
     names = known.services if services is None else _names(services)
     choice = Choice(
         known.observe if observe is None else observe,
@@ -69,6 +72,36 @@ def setup(
         without = "mail goes on without them" if choice.observe else "mail gets 451 without them"
         click.echo(f"-- start the daemons: `pointsman run`; {without}")
     click.echo(f"-- {_OBSERVING if choice.observe else _ENFORCING}")
+
+
+def _ask_services(config: Config) -> str | None:
+    """Which shall ask the milter, where there is a choice; as they are given to --services."""
+    from pointsman.postfix import services  # noqa: PLC0415
+    from pointsman.postfix.conf import Instance  # noqa: PLC0415
+
+    instance = Instance(config.postfix.config_directory)
+    values = instance.parameters("content_filter", "inet_interfaces")
+    found = services.smtpd_services(instance.services(), values["content_filter"])
+    if len(found) == 1:
+        return None
+    usual = services.chosen(found, ())
+
+    def checked(typed: str) -> str:
+        try:
+            services.chosen(found, _names(typed))
+        except services.ServicesError as error:
+            raise click.BadParameter(str(error)) from None
+        return typed
+
+    everywhere = values["inet_interfaces"]
+    rows = (
+        (s.name, services.address(s, everywhere), s in usual, services.reason(s, found))
+        for s in found
+    )
+    show.table(rows, ("SMTPD", "ADDRESS", "ASKS", "BECAUSE IT"), "smtpd service")
+    default = ",".join(s.name for s in usual)
+    answer = click.prompt("Services that ask Pointsman", default=default, value_proc=checked)
+    return None if answer == default else answer
 
 
 def _names(services: str) -> tuple[str, ...]:

@@ -59,9 +59,28 @@ def _found(entries: Mapping[str, str], content_filter: str) -> Iterator[Smtpd]:
             yield Smtpd(service, given, given.get("content_filter", content_filter))
 
 
+def address(smtpd: Smtpd, interfaces: str) -> str:
+    """Where clients find it; `interfaces` is inet_interfaces."""
+    kind = smtpd.service.rpartition("/")[2]
+    if kind != "inet":
+        return "behind postscreen" if kind == "pass" else f"a {kind} socket"
+    host, _, port = smtpd.name.rpartition(":")
+    return f"{host or interfaces}, port {port}"
+
+
 def filtered(services: Sequence[Smtpd]) -> list[Smtpd]:
     """All services where there is a content filter; else none has a role."""
     return list(services) if any(s.role == FRONT for s in services) else []
+
+
+def reason(smtpd: Smtpd, services: Sequence[Smtpd]) -> str:
+    """What is special about one of them, by which it asks us or does not; or ''."""
+    role = smtpd.role if smtpd in filtered(services) else WHOLE
+    if role == FRONT:
+        return f"hands its mail to {smtpd.content_filter}"
+    if role == BACK:
+        return "takes mail back from the content filter"
+    return f"has -o {option}" if (option := smtpd.without_milters) else ""
 
 
 def chosen(services: Sequence[Smtpd], names: Sequence[str]) -> list[Smtpd]:

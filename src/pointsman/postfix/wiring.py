@@ -185,6 +185,11 @@ def original(config: Config) -> dict[str, str]:
     return Instance(kept.folder).explicit()
 
 
+def begun(config: Config) -> bool:
+    """Whether setup has been here."""
+    return theirs(config, Instance(config.postfix.config_directory)).begun
+
+
 def chosen_before(config: Config) -> Choice:
     """What the admin said at the last setup."""
     text = files.text_of(_choice_file(config))
