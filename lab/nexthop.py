@@ -6,7 +6,6 @@ import ssl
 import threading
 import time
 import warnings
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -91,7 +90,6 @@ class NextHop:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _server: asyncio.Server | None = None
     _thread: threading.Thread | None = None
-    _sessions: weakref.WeakSet[SMTP] = field(default_factory=weakref.WeakSet)
 
     def start(self) -> "NextHop":
         """Listen on a free port of the loopback address."""
@@ -106,9 +104,7 @@ class NextHop:
         def session() -> SMTP:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it can't see TLS from the first byte
-                protocol = self._session(context)
-            self._sessions.add(protocol)
-            return protocol
+                return self._session(context)
 
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -148,14 +144,16 @@ class NextHop:
     async def _close(self) -> None:
         if self._server:
             self._server.close()
-        for session in self._sessions:
-            if session.transport is not None:
-                session.transport.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # lets the transports close their sockets
+        # asyncio's own list: a handshake that never ended has no session to close it by.
+        open_: Mapping[int, asyncio.WriteTransport] = self._loop._transports  # type: ignore[attr-defined]  # noqa: SLF001
+        while open_:
+            for transport in list(open_.values()):
+                transport.abort()
+            await asyncio.sleep(0)  # lets them close their sockets
 
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any

