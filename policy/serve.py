@@ -9,6 +9,8 @@ import stat
 from functools import partial
 from pathlib import Path
 
+import uvloop
+
 from pointsman import logs, notify_socket
 from pointsman.config import Config
 from pointsman.current import Current
@@ -49,7 +51,7 @@ def serve(config: Config, store: Store, counters: Counters) -> None:
         logs.start("policy", config.log)
         allow_many_files()
         gc.set_threshold(*GARBAGE)
-        asyncio.run(_serve(config, store, counters))
+        uvloop.run(_serve(config, store, counters))
 
 
 def _make_room(path: Path) -> None:

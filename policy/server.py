@@ -5,7 +5,7 @@ import resource
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from time import time
-from typing import Any
+from typing import Any, cast
 
 from pointsman import logs
 from pointsman.current import Current
@@ -215,8 +215,7 @@ class Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in; with too many, the quietest has to go."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - tells mypy
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's only looks like one
         peers = self._desk.peers
         peers[self] = None
         if len(peers) > MOST_PEERS:
