@@ -6,16 +6,19 @@ PY = .venv/bin/python
 demo: env
 	@$(PY) -m lab.demo
 
-# Three at once, as most of them wait for Postfix; they must agree on the tests' names (the seed).
+# Several at once, a file to each, must agree on the tests' names: hence the seed.
+PYTEST = PYTHONHASHSEED=0 $(PY) -m pytest --dist loadfile
+
+# Three at once, as most of them wait for Postfix.
 test: env
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	PYTHONHASHSEED=0 $(PY) -m pytest -n 3 --dist loadfile
+	$(PYTEST) -n 3
 
-# The ring that needs no Postfix: run it all the time.
+# The ring that needs no Postfix, one for each core: run it all the time.
 unit: env
-	$(PY) -m pytest tests/unit
+	$(PYTEST) -n auto tests/unit
 
 lint: env
 	$(PY) -m ruff check .
