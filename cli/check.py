@@ -6,6 +6,7 @@ import click
 
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
+from pointsman.nearest import meant
 
 
 @click.command()
@@ -35,7 +36,10 @@ def check(ctx: Context, *, ignore: tuple[str, ...], as_json: bool) -> None:
 
     for kind in ignore:
         if kind not in KINDS:
-            raise click.BadParameter(f"there is no kind of finding {kind!r}", param_hint="--ignore")
+            hint = meant(kind, KINDS, "docs/check.md has them all")
+            raise click.BadParameter(
+                f"there is no kind of finding {kind!r}; {hint}", param_hint="--ignore"
+            )
     found = [f for f in judge(gather(ctx.config, ctx.store)) if f.kind not in ignore]
     if as_json:
         show.json_lines(map(asdict, found))

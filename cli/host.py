@@ -8,6 +8,7 @@ import click
 from pointsman.cli import show
 from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.cli.status import age
+from pointsman.nearest import meant
 from pointsman.store import hosts
 from pointsman.store.book import NotFoundError
 from pointsman.store.hosts import Host
@@ -47,7 +48,9 @@ def remove(ctx: Context, name: str) -> None:
     What it wrote into usage and history stays.
     """
     if not hosts.forget(ctx.store, name):
-        raise NotFoundError(f"there is no host {name!r}; `pointsman host list` shows them")
+        known = (found.name for found in hosts.all_of(ctx.store))
+        shown = "`pointsman host list` shows them"
+        raise NotFoundError(f"there is no host {name!r}; {meant(name, known, shown)}")
     click.echo(f"{name} removed")
 
 

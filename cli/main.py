@@ -14,6 +14,7 @@ import click
 from pointsman import __version__
 from pointsman.cli.context import Context
 from pointsman.errors import PointsmanError, UsageError
+from pointsman.nearest import meant
 
 COMMANDS = {
     "setup": "setup",
@@ -66,6 +67,16 @@ class Commands(click.Group):
 
             teach(command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say which command was probably meant: click looks among those that it has loaded."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            hint = meant(name, COMMANDS, "`pointsman --help` shows them")
+            ctx.fail(f"there is no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Turn our errors into sentences; all others are bugs and keep their traceback."""

@@ -10,6 +10,7 @@ import click
 from pointsman.cli import show
 from pointsman.cli.context import Context, if_revision_option, json_option, pass_context
 from pointsman.errors import UsageError
+from pointsman.nearest import meant
 from pointsman.routing.turns import TURNS
 from pointsman.store.book import Book, NotFoundError, read
 from pointsman.store.checks import checked_sender, checked_share, checked_text
@@ -162,8 +163,16 @@ def _switch(
 def _linked(book: Book, keys: list[str]) -> list[Sender]:
     for key in keys:
         if key not in book.senders:
-            raise NotFoundError(f"{key} is not linked; `pointsman sender list` shows what is")
+            shown = "`pointsman sender list` shows what is"
+            raise NotFoundError(f"{key} is not linked; {meant(key, _alike(book, key), shown)}")
     return [book.senders[key] for key in keys]
+
+
+def _alike(book: Book, key: str) -> list[str]:
+    """Of its kind, and the same before or behind the @: to compare 100,000 takes long."""
+    local, _, domain = key.rpartition("@")
+    parts = ((known, *known.rpartition("@")[::2]) for known in book.senders)
+    return [k for k, a, b in parts if bool(a) == bool(local) and (a == local or b == domain)]
 
 
 def _keys(senders: Iterable[str], from_file: str | None) -> list[str]:

@@ -9,6 +9,7 @@ import click
 from pointsman.cli import live, show
 from pointsman.cli.context import Context, json_option, pass_context
 from pointsman.cli.pausing import duration
+from pointsman.nearest import meant
 from pointsman.store import hosts
 from pointsman.store.book import Book, NotFoundError, read
 from pointsman.store.tables import COUNTS
@@ -54,7 +55,9 @@ def usage(ctx: Context, name: str | None, since: str, host: str | None, *, as_js
 def _known(ctx: Context, host: str | None) -> str | None:
     """A host's name, if there is one: a typing mistake must not look like an idle host."""
     if host is not None and not has_any(ctx.store, host):
-        raise NotFoundError(f"no host {host!r} ever wrote usage; `pointsman host list` shows them")
+        known = (found.name for found in hosts.all_of(ctx.store))
+        shown = "`pointsman host list` shows them"
+        raise NotFoundError(f"no host {host!r} ever wrote usage; {meant(host, known, shown)}")
     return host
 
 
@@ -75,8 +78,11 @@ def _names(book: Book, name: str | None) -> list[str]:
         return every
     wanted = [n for n in every if n.partition(" ")[2] == name]
     if not wanted:
+        known = [n.partition(" ")[2] for n in every]
+        shown = "`pointsman usage` without a name shows all"
         raise NotFoundError(
-            f"there is no agency or connector {name!r}, and no sender link with a rate of its own"
+            f"there is no agency or connector {name!r}, and no sender link with a rate of its "
+            f"own; {meant(name, known, shown)}"
         )
     return wanted
 

@@ -244,7 +244,7 @@ def test_live_connector_with_other_settings_is_tried(admin):
         ("hosts: [fresh.test]", "hosts: []", "line 16: connector fresh needs --host"),
         ("auth: password", "auth: none", "line 16: --username is only for --auth password"),
         ("any_client: true", "any_client: maybe", "expected true or false, not 'maybe'"),
-        ("agencies:", "agencees:", "line 5: unknown key 'agencees'; did you mean agencies?"),
+        ("agencies:", "agencees:", "line 5: unknown key 'agencees'; did you mean 'agencies'?"),
     ],
 )
 def test_bad_file_changes_nothing(admin, old, new, words):

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from pointsman.errors import PointsmanError
+from pointsman.nearest import meant
 from pointsman.routing.snapshot import POSTFIX
 from pointsman.store import history, tables
 from pointsman.store.database import Store
@@ -102,7 +103,8 @@ def _lasts(diversion: Diversion, now: datetime) -> bool:
 
 def _found(known: Mapping[str, _T], noun: str, name: str) -> _T:
     if name not in known:
-        raise NotFoundError(f"there is no {noun} {name!r}; `pointsman {noun} list` shows them")
+        shown = f"`pointsman {noun} list` shows them" if known else "there is none yet"
+        raise NotFoundError(f"there is no {noun} {name!r}; {meant(name, known, shown)}")
     return known[name]
 
 

@@ -1,6 +1,5 @@
 """The parts of a YAML tree, each read as what it should be, or refused with its line."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from pointsman.errors import UsageError
+from pointsman.nearest import meant
 
 _PLAIN = re.compile(r"tag:yaml\.org,2002:(str|int|float|bool|null|timestamp|value|map|seq)")
 _FLAGS = {"true": True, "yes": True, "false": False, "no": False}
@@ -97,6 +97,5 @@ def one_of(node: yaml.Node, known: Iterable[str]) -> str:
 def unknown(node: yaml.Node, name: str, known: Iterable[str]) -> LineError:
     """What to say of a word that is not known, with the one that is probably meant."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    hint = meant(name, known, f"known are {', '.join(known)}")
     return LineError(line_of(node), f"unknown key {name!r}; {hint}")
