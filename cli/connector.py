@@ -24,6 +24,7 @@ from pointsman.store.history import StaleError
 from pointsman.store.presets import PRESETS
 from pointsman.store.records import Connector
 
+ADD = "`pointsman connector add` makes one"
 region_option = click.option(
     "--region", metavar="NAME", help="With --preset ses or mailgun: where the account is."
 )
@@ -221,7 +222,7 @@ def list_(
         for c in found
     ]
     headers = ("CONNECTOR", "STATE", "SERVER", "TLS", "AUTH", "SENDERS", "DESCRIPTION")
-    show.table(rows, headers, "connector")
+    show.table(rows, headers, "connector", "" if book.connectors else ADD)
     if book.default in (POSTFIX, NONE):
         click.echo(f"-- default relay: {book.default}")
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from pointsman.cli import show
 from pointsman.cli.context import Context, if_revision_option, pass_context
 from pointsman.cli.pausing import duration
 from pointsman.errors import PointsmanError, UsageError
@@ -95,6 +96,6 @@ def diverted(book: Book, name: str) -> str:
     found = book.diversion(name, datetime.now(UTC))
     if found is None:
         return ""
-    end = f" until {found.until}" if found.until else ""
+    end = f" until {show.moment(found.until)}" if found.until else ""
     because = f": {found.reason}" if found.reason else ""
-    return f"to {found.to} by {found.who} at {found.at}{end}{because}"
+    return f"to {found.to} by {found.who} at {show.moment(found.at)}{end}{because}"

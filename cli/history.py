@@ -33,7 +33,10 @@ def history(ctx: Context, limit: int, *, as_json: bool) -> None:
             {**asdict(c), "old": _masked(c.old), "new": _masked(c.new)} for c in changes
         )
         return
-    rows = [(c.revision, c.at, f"{c.who}@{c.host}", c.action, c.name, _summary(c)) for c in changes]
+    rows = [
+        (c.revision, show.moment(c.at), f"{c.who}@{c.host}", c.action, c.name, _summary(c))
+        for c in changes
+    ]
     show.table(rows, ("REVISION", "WHEN", "WHO", "WHAT", "NAME", "CHANGE"), "change")
 
 

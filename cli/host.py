@@ -13,6 +13,8 @@ from pointsman.store import hosts
 from pointsman.store.book import NotFoundError
 from pointsman.store.hosts import Host
 
+RUN = "a host is on this list once its agent runs"
+
 
 @click.group()
 def host() -> None:
@@ -35,7 +37,7 @@ def list_hosts(ctx: Context, *, as_json: bool) -> None:
         show.json_lines({**row, "this": row["host"] == ctx.config.host} for row in rows)
         return
     titles = ("HOST", "STATE", "APPLIED", "BEHIND", "LAST SEEN", "VERSION", "TROUBLE")
-    show.table([_cells(row) for row in rows], titles, "host")
+    show.table([_cells(row) for row in rows], titles, "host", if_none=RUN)
     click.echo(f"newest revision {newest}")
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from pointsman.cli import show
 from pointsman.cli.context import Context, if_revision_option, pass_context
 from pointsman.errors import PointsmanError, UsageError
 from pointsman.store.book import Book, who
@@ -80,6 +81,6 @@ def paused(book: Book, name: str) -> str:
     found = book.pauses.get(name)
     if found is None or (found.until and datetime.fromisoformat(found.until) < datetime.now(UTC)):
         return ""
-    end = f" until {found.until}" if found.until else ""
+    end = f" until {show.moment(found.until)}" if found.until else ""
     because = f": {found.reason}" if found.reason else ""
-    return f"by {found.who} at {found.at}{end}{because}"
+    return f"by {found.who} at {show.moment(found.at)}{end}{because}"

@@ -16,6 +16,7 @@ from pointsman.store.book import Book, NotFoundError, read
 from pointsman.store.checks import checked_sender, checked_share, checked_text
 from pointsman.store.records import Sender
 
+LINK = "`pointsman sender link` links one"
 MAX_FILE = 64 * 1024 * 1024
 
 _senders = click.argument("senders", nargs=-1)
@@ -231,7 +232,7 @@ def list_(
         return
     rows = [(_ways_shown(book, s), s.key, s.agency, s.state, s.rate, s.description) for s in found]
     headers = ("CONNECTOR", "SENDER", "AGENCY", "STATE", "RATE", "DESCRIPTION")
-    show.table(rows, headers, "sender")
+    show.table(rows, headers, "sender", "" if book.senders else LINK)
 
 
 def _ways_shown(book: Book, sender: Sender) -> str:

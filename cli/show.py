@@ -1,13 +1,15 @@
 """How records look on the screen: tables, one record, JSON lines; never a secret."""
 
 import json
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
-from tabulate import tabulate
 
+from pointsman.cli import layout
 from pointsman.store.fields import settings
 from pointsman.store.records import Agency, Connector, Sender
 
@@ -23,12 +25,25 @@ def shown(record: Agency | Connector | Sender) -> dict[str, Any]:
     return values
 
 
-def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], noun: str) -> None:
-    """Print fixed columns and a count, as postqueue(1) does."""
+def table(
+    rows: Iterable[Sequence[Any]], headers: Sequence[str], noun: str, if_none: str = ""
+) -> None:
+    """Print columns and a count, as postqueue(1) does; of no row say what makes one."""
     lines = [[cell(value) for value in row] for row in rows]
     if lines:
-        click.echo(tabulate(lines, headers=headers, tablefmt="simple", disable_numparse=True))
-    click.echo(f"-- {counted(len(lines), noun)}")
+        click.echo(layout.table(lines, headers, width()))
+    hint = f": {if_none}" if if_none and not lines else ""
+    click.echo(f"-- {counted(len(lines), noun)}{hint}")
+
+
+def width() -> int | None:
+    """How wide the screen is; None if the output goes into a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def moment(text: str) -> str:
+    """A time of the database, `2026-11-21T10:00:00+00:00`, in the shorter spelling of UTC."""
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
 def counted(number: int, noun: str) -> str:
@@ -48,9 +63,8 @@ def cell(value: Any) -> str:
 
 def one(values: dict[str, Any]) -> None:
     """Print one record, a field a line."""
-    width = max(map(len, values)) + 2
-    for name, value in values.items():
-        click.echo(f"{name.replace('_', '-'):<{width}}{cell(value)}")
+    lines = {name.replace("_", "-"): cell(value) for name, value in values.items()}
+    click.echo(layout.record(lines, width()))
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> None:

@@ -149,7 +149,7 @@ def _print(answers: Mapping[str, Any]) -> None:
         several = len(answers["hosts"]) > 1
         alarms = [
             (
-                alarm["at"],
+                show.moment(alarm["at"]),
                 f"{alarm['host'] + ': ' if several else ''}{alarm['name']} {alarm['text']}",
             )
             for alarm in answers["alarms"]

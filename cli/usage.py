@@ -16,7 +16,7 @@ from pointsman.store.tables import COUNTS
 from pointsman.store.usage import SLICE, has_any
 from pointsman.store.usage import read as read_usage
 
-_BARS = " ▁▂▃▄▅▆▇█"
+_BARS = "·▁▂▃▄▅▆▇█"
 _WIDTH = 24
 
 
@@ -126,13 +126,13 @@ def _print(rows: Iterable[Mapping[str, Any]]) -> None:
             )
             for row in rows
         ),
-        ("", "SENT", "RECIPIENTS", "HELD", "DEFERRED", "REFUSED", "LEFT", "OVER TIME"),
+        ("NAME", "SENT", "RECIPIENTS", "HELD", "DEFERRED", "REFUSED", "LEFT", "OVER TIME"),
         "row",
     )
 
 
 def sparkline(parts: Iterable[int]) -> str:
-    """Numbers as bars; nothing is a blank, little is still seen."""
+    """Numbers as bars; nothing is a dot, little is still seen."""
     parts = list(parts)
     most = max(parts, default=0)
     if not most:

@@ -102,7 +102,7 @@ def test_each_sender_goes_as_before(lived_in):
     move_in(lived_in)
     shown = lived_in.postfix.cli("import", "postfix")
     assert "repeat it with --yes" in shown
-    assert lived_in.postfix.cli("sender", "list") == "-- 0 senders\n"
+    assert lived_in.postfix.cli("sender", "list").startswith("-- 0 senders")
     done = lived_in.cli("import", "postfix", "--yes")
     assert shown.partition("\nnothing is changed")[0] == done.partition("revision ")[0]
     assert not any(password in shown + done for password in LOGINS.values())

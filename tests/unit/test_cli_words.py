@@ -69,13 +69,13 @@ def test_any_text_is_a_length_of_time_or_refused(text):
     [
         ([], ""),
         ([0, 0], ""),
-        ([0, 1, 8], " \u2581\u2588"),
+        ([0, 1, 8], "\u00b7\u2581\u2588"),
         ([1, 1000], "\u2581\u2588"),
         ([4, 8], "\u2584\u2588"),
     ],
 )
 def test_bars(parts, bars):
-    """The most is a full bar, little is still seen, nothing is a blank."""
+    """The most is a full bar, little is still seen, nothing is a dot."""
     assert bars == sparkline(parts)
 
 

@@ -88,7 +88,7 @@ def test_history_and_list_name_the_host(hosts):
     mx2.do("agency", "set", "court", "--description", "x")
     changes = [json.loads(line) for line in mx1.do("history", "--json").splitlines()]
     assert [change["host"] for change in changes] == ["mx2", "mx1"]
-    assert mx1.do("host", "list") == "-- 0 hosts\nnewest revision 2\n"
+    assert mx1.do("host", "list").startswith("-- 0 hosts: ")
     now = time.time()
     rows.put(store_of(mx1), Host("mx1", "1", 2, now, now))
     rows.put(store_of(mx2), Host("mx2", "1", 1, now, now - AWAY - 1))
