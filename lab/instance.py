@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 from click.testing import CliRunner
 
+from lab import sasl
 from lab.settings import MASTER_CF, main_cf, pointsman_yaml
 from pointsman.cli.main import cli
 
@@ -86,31 +87,13 @@ class Instance:
         (self.config_directory / "main.cf").write_text(text)
         (self.config_directory / "master.cf").write_text(MASTER_CF.format(port=self.port))
         (self.folder / "aliases").write_text("")
-        self._write_sasl()
+        sasl.create(self.config_directory / "sasl")
         self.postfix("postalias", f"lmdb:{self.folder / 'aliases'}")
         self.config_file.write_text(yaml.safe_dump({**pointsman_yaml(self), **self.changes}))
 
-    def _write_sasl(self) -> None:
-        """Real SASL logins for clients: Cyrus with a file of its own."""
-        folder = self.config_directory / "sasl"
-        folder.mkdir()
-        database = folder / "sasldb2"
-        (folder / "smtpd.conf").write_text(
-            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN LOGIN\n"
-            f"sasldb_path: {database}\n"
-        )
-
     def add_login(self, login: str, password: str) -> None:
         """Let a client log in to this Postfix."""
-        database = self.config_directory / "sasl" / "sasldb2"
-        subprocess.run(
-            ["/usr/sbin/saslpasswd2", "-p", "-c", "-f", str(database), "-u", "lab", login],
-            input=password.encode(),
-            check=True,
-            capture_output=True,
-        )
-        shutil.chown(database, "root", "postfix")
-        database.chmod(0o640)
+        sasl.add(self.config_directory / "sasl", login, password)
 
     # -- Postfix
 

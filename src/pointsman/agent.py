@@ -22,6 +22,7 @@ from pointsman.release import Release
 from pointsman.routing.snapshot import applied
 from pointsman.store.book import connectors
 from pointsman.store.database import Store, StoreError, jittered
+from pointsman.trouble import Trouble
 from pointsman.watch import Watch
 
 POLL = 0.1  # seconds between looks at the revision
@@ -44,7 +45,7 @@ class Agent:
         self._heartbeat = Heartbeat(self._store)
         self._applied: Seen | None = None
         self._ends = math.inf  # when what was applied is no longer right
-        self._trouble = ""
+        self._trouble = Trouble()
         self._warned = float("-inf")
         self.stop = threading.Event()
 
@@ -82,11 +83,11 @@ class Agent:
                 ours = any(change.startswith(_FILES) for change in report.changes)
                 self._applied = (report.revision, *(self._look() if ours else seen)[1:])
             self.warn(time.monotonic())
-            self._recovered()
+            self._trouble.over()
         except StoreError as error:
-            self._troubled(error)
+            self._trouble.came(error)
         except (PointsmanError, OSError) as error:
-            self._troubled(error)
+            self._trouble.came(error)
             self._beat(str(error))
         else:
             self._beat()
@@ -114,16 +115,6 @@ class Agent:
         for found in findings(CERTIFICATES, Facts(datetime.now(UTC), book=book)):
             logs.alarm(found.name, found.kind, found.text)
         self._warned = now
-
-    def _troubled(self, error: Exception) -> None:
-        if str(error) != self._trouble:
-            self._trouble = str(error)
-            logs.agent_trouble(error)
-
-    def _recovered(self) -> None:
-        if self._trouble:
-            self._trouble = ""
-            logs.agent_well()
 
 
 def _changed_at(path: Path) -> int:

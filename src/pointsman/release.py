@@ -19,6 +19,7 @@ from pointsman.postfix import queue
 from pointsman.postfix.conf import Instance
 from pointsman.routing.charge import HELD
 from pointsman.routing.snapshot import Snapshot
+from pointsman.trouble import Trouble
 
 PAUSE = 0.1  # seconds between questions for due mail
 LOOK = 1.0  # seconds between looks at the queue
@@ -46,14 +47,14 @@ class Release(threading.Thread):
         self._control: Control | None = None
         self._foreign: set[str] = set()  # on hold, and not ours
         self._next_look = 0.0
-        self._trouble = ""
+        self._trouble = Trouble()
 
     def run(self) -> None:
         """Do it until told to stop."""
         while not self._stop_event.wait(RETRY if self._trouble else PAUSE):
             try:
                 self.step()
-                self._recovered()
+                self._trouble.over()
             except (PointsmanError, OSError, ValueError, KeyError) as error:
                 self._troubled(error)
             self._alive(self.name)
@@ -217,14 +218,7 @@ class Release(threading.Thread):
         if self._control is not None:
             self._control.close()
             self._control = None
-        if str(error) != self._trouble:
-            self._trouble = str(error)
-            logs.agent_trouble(error)
-
-    def _recovered(self) -> None:
-        if self._trouble:
-            self._trouble = ""
-            logs.agent_well()
+        self._trouble.came(error)
 
 
 def _moving(ids: Mapping[str, Sequence[str]]) -> list[str]:

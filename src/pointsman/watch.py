@@ -28,6 +28,7 @@ from pointsman.store.book import connectors
 from pointsman.store.database import Store, jittered
 from pointsman.store.records import Connector
 from pointsman.trial import Trial, trial_of
+from pointsman.trouble import Trouble
 
 PAUSE = 0.2  # seconds between looks at the log
 RETRY = 5.0  # seconds to wait after trouble, more or less
@@ -55,14 +56,14 @@ class Watch(threading.Thread):
         self._known: dict[str, Connector] = {}
         self._notices: list[usage.Notice] = []  # that the database has not got yet
         self._next_notices = 0.0
-        self._trouble = ""
+        self._trouble = Trouble()
 
     def run(self) -> None:
         """Do it until told to stop."""
         while not self._stop_event.wait(PAUSE):
             try:
                 self.step(time.monotonic())
-                self._trouble = ""
+                self._trouble.over()
             except (PointsmanError, OSError, ValueError) as error:
                 self._troubled(error)
             self._alive(self.name)
@@ -145,9 +146,7 @@ class Watch(threading.Thread):
             self._notices = []
 
     def _troubled(self, error: Exception) -> None:
-        if str(error) != self._trouble:
-            self._trouble = str(error)
-            logs.agent_trouble(error)
+        self._trouble.came(error)
         self._stop_event.wait(jittered(RETRY))
 
     def _write(self) -> None:

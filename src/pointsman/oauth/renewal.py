@@ -26,6 +26,7 @@ from pointsman.store import usage
 from pointsman.store.database import BusyError, Store, jittered
 from pointsman.store.providers import account_of
 from pointsman.store.records import Connector
+from pointsman.trouble import Trouble
 
 PAUSE = 0.5  # seconds between looks
 RETRY = 5.0  # seconds to wait after trouble, more or less
@@ -57,7 +58,7 @@ class Renewal(threading.Thread):
         self._handed: dict[str, str] = {}
         self._revision = -1
         self._connectors: Mapping[str, Connector] = {}
-        self._trouble = ""
+        self._trouble = Trouble()
 
     def run(self) -> None:
         """Do it until told to stop."""
@@ -65,9 +66,9 @@ class Renewal(threading.Thread):
             while not self._stop_event.wait(jittered(RETRY) if self._trouble else PAUSE):
                 try:
                     self._step(pool)
-                    self._trouble = ""
+                    self._trouble.over()
                 except (PointsmanError, OSError) as error:
-                    self._troubled(error)
+                    self._trouble.came(error)
                 self._alive(self.name)
 
     def _step(self, pool: ThreadPoolExecutor) -> None:
@@ -183,11 +184,6 @@ class Renewal(threading.Thread):
         group = files.group_of(self._config.user)
         files.write(_path(self._config, connector), text, 0o640, group)
         self._handed[connector.name] = text
-
-    def _troubled(self, error: Exception) -> None:
-        if str(error) != self._trouble:
-            self._trouble = str(error)
-            logs.agent_trouble(error)
 
 
 def _path(config: Config, connector: Connector) -> Path:
