@@ -150,8 +150,9 @@ class NextHop:
         await asyncio.gather(*tasks, return_exceptions=True)
         # asyncio's own list: a handshake that never ended has no session to close it by.
         open_: Mapping[int, asyncio.WriteTransport] = self._loop._transports  # type: ignore[attr-defined]  # noqa: SLF001
-        while open_:
-            for transport in list(open_.values()):
+        # Those that are closed stay on it for as long as anybody remembers them.
+        while still := [t for t in open_.values() if t.get_extra_info("socket").fileno() != -1]:
+            for transport in still:
                 transport.abort()
             await asyncio.sleep(0)  # lets them close their sockets
 
