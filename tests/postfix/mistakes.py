@@ -166,12 +166,13 @@ MISTAKES = {
         MADE.format("localhost pm-a:[192.0.2.9]", "transport_maps=lmdb:$MAIL_CONFIG/own"),
         mend=": > $MAIL_CONFIG/own",
     ),
-    "patterns of senders": Mistake(
-        "sender-pattern",
-        "echo '/@town/ smtp:[192.0.2.9]' > $MAIL_CONFIG/own; "
+    "table for everybody": Mistake(
+        "sender-everybody",
+        "pointsman connector default a; echo '/@/ smtp:[192.0.2.9]' > $MAIL_CONFIG/own; "
         'postconf -e "sender_dependent_default_transport_maps='
         "$(postconf -h sender_dependent_default_transport_maps), "
         f'regexp:$MAIL_CONFIG/own"; {RELOAD}',
+        also=("snapshot",),
     ),
     "address beside a linked domain": Mistake(
         "sender-table",
@@ -182,6 +183,7 @@ MISTAKES = {
             'lmdb:$MAIL_CONFIG/own"',
         ),
         mend=": > $MAIL_CONFIG/own",
+        also=("snapshot",),
     ),
     "SRS that takes all": Mistake(
         "carrier-rewritten",

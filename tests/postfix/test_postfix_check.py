@@ -100,6 +100,8 @@ def town(one_town):
     paths = (folder / "main.cf", folder / "master.cf", choice)
     files = {path: path.read_bytes() for path in paths}
     yield one_town
+    if "nothing to change" not in one_town.postfix.cli("connector", "default", "postfix"):
+        one_town.city.settle()
     if any(path.read_bytes() != data for path, data in files.items()):
         for path, data in files.items():
             path.write_bytes(data)

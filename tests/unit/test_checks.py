@@ -99,6 +99,9 @@ NEAR_MISSES = {
     "linked address in another table": wrong.having(
         **{wrong.SENDERS: (("boss@other.test", "smtp:[h.test]"), ("root", "smtp:"))}
     ),
+    "table for everybody, and no default relay of ours": wrong.answering(
+        wrong.SENDERS, "pcre:/etc/own", "smtp:"
+    ),
     "SRS of header fields": wrong.answering(
         "sender_canonical_maps", "tcp:h:1", "x@y.test", sender_canonical_classes="header_sender"
     ),

@@ -78,19 +78,19 @@ def test_a_link_for_what_differs():
     assert not found.remarks
 
 
-def test_a_row_of_its_own_among_the_transports_is_linked_too():
-    """Postfix would find it before the domain's link; among the relay hosts it is of no account."""
+def test_an_address_that_goes_as_its_domain_needs_no_link():
+    """The domain's link comes before the admin's row for the address."""
     rows = {"@a.test": "smtp:[one]", "u@a.test": "smtp:[one]"}
-    assert list(links_of(town(transports=rows)).ways) == ["@a.test", "u@a.test"]
+    assert list(links_of(town(transports=rows)).ways) == ["@a.test"]
     assert list(links_of(town({"@a.test": "[one]", "u@a.test": "[one]"})).ways) == ["@a.test"]
 
 
 @pytest.mark.parametrize(
     ("answers", "text"),
-    [({}.get, "overrule links of domains"), (lambda _key: "smtp:", "by the wrong way")],
+    [({}.get, "more addresses of linked domains"), (lambda _key: "smtp:", "for everybody")],
 )
-def test_tables_of_transports_that_know_whole_addresses(answers, text):
-    """They count before a domain's link; one that answers everything answers for a carrier."""
+def test_tables_of_transports_that_cant_be_listed(answers, text):
+    """What they know besides is overruled by links, and overrules a default relay of ours."""
     pattern = Table("pcre:x", answers, pattern=True)
     read = replace(town(), transports=(fixed("t", {"@a.test": "smtp:[one]"}), pattern))
     assert [text in remark.text for remark in links_of(read).remarks] == [True]

@@ -222,6 +222,7 @@ def test_everything_is_gathered(monkeypatch):
         "myorigin": "mx.test",
         "relayhost": "[isp.test]",
         "sender_dependent_relayhost_maps": "",
+        "sender_dependent_default_transport_maps": f"lmdb:{OURS}/sender_transport",
         "transport_maps": "",
     }
     monkeypatch.setattr(Instance, "parameters", lambda _self, *names: {n: values[n] for n in names})
@@ -234,4 +235,5 @@ def test_everything_is_gathered(monkeypatch):
     assert around.relayhost == "[isp.test]"
     assert around.copies
     assert not around.rewrites
+    assert not around.relayhost_varies
     assert around.unlisted == ()

@@ -177,6 +177,24 @@ def test_sender_unlinked_just_now_is_carried_to_the_default_relay(town):
     assert Carry("x=vendor.test@default.postfix.pm.invalid") == step_of(snapshot, "x@vendor.test")
 
 
+@pytest.mark.parametrize(
+    ("varies", "changed", "step"),
+    [
+        (False, 0, Carry),
+        (True, 0, Refuse),
+        (True, NOW + 1, Carry),
+    ],
+)
+def test_sender_whose_link_is_not_known_yet(town, varies, changed, step):
+    """Postfix's row is there before our snapshot: it waits where it was led by an admin's map.
+
+    The default relay was never its way. Of one that was unlinked just now, the row is the old one.
+    """
+    around = replace(town.around, relayhost_varies=varies)
+    snapshot = replace(town, around=around, changed={"x@vendor.test": changed})
+    assert isinstance(step_of(snapshot, "x@vendor.test", rcpt=to("pm-new")), step)
+
+
 def test_null_sender_is_not_carried_for_a_recent_change(town):
     """Nothing can carry `<>`; a change elsewhere does not keep the table from serving it."""
     snapshot = replace(town, changed={"clerk@a.test": NOW + 1})

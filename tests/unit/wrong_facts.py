@@ -18,7 +18,6 @@ from pointsman.checks.facts import (
     Wiring,
 )
 from pointsman.config import Config
-from pointsman.postfix.conf import spell_list
 from pointsman.postfix.services import Smtpd
 from pointsman.postfix.wiring import Choice
 from pointsman.routing.snapshot import Lane, Link, Snapshot
@@ -149,7 +148,6 @@ def daemons(**values) -> Facts:
 FILTERED = smtpd("smtp", content_filter="scan:[127.0.0.1]:10024")
 NEW = replace(COURT, state="new")
 LINK = Sender("@court.test", "court", "court")
-OTHERS = spell_list("lmdb:/etc/postfix/pointsman/sender_transport", "pcre:/etc/own")
 
 WRONG = {
     "not-set-up": replace(facts(), wiring=Wiring(done=False)),
@@ -191,7 +189,7 @@ WRONG = {
         mydestination=(("here.test", "x"),),
         transport_maps=(("here.test", "pm-court:[h.test]:587"),),
     ),
-    "sender-pattern": facts(**{SENDERS: OTHERS}),
+    "sender-everybody": answering(SENDERS, "pcre:/etc/own", "smtp:", book=book(default="court")),
     "sender-table": having(**{SENDERS: (("boss@court.test", "smtp:[h.test]"),)}),
     "carrier-rewritten": answering(
         "sender_canonical_maps",

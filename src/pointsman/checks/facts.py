@@ -74,7 +74,7 @@ class Postfix:
     milters: Mapping[str, str] = field(default_factory=dict)  # the lists of milters, as written
     services: Mapping[str, Service] = field(default_factory=dict)
     tables: Mapping[str, tuple[Row, ...] | None] = field(default_factory=dict)  # None: unreadable
-    # What maps of patterns make of a carrier or of anybody, by parameter and item.
+    # What maps make of a carrier or of anybody, by parameter and item.
     answers: Mapping[tuple[str, str], str] = field(default_factory=dict)
     running: bool = True
     # Files that were edited after the queue manager started: nobody has reloaded since.

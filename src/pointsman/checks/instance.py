@@ -72,7 +72,7 @@ def read_postfix(config: Config, instance: Instance) -> Postfix:
         milters=instance.parameters(*wiring.MILTERS, expand=False),
         services=services,
         tables={item: maps.rows(instance, item) for item in _tables(config, bare)},
-        answers=dict(_answers(instance, parameters)),
+        answers=dict(_answers(config, instance, parameters)),
         running=instance.running(),
         unread=_unread(config, instance),
         others=_others(config, instance, parameters),
@@ -115,7 +115,7 @@ def _tables(config: Config, postfix: Postfix) -> Iterable[str]:
 
 
 def _answers(
-    instance: Instance, parameters: Mapping[str, str]
+    config: Config, instance: Instance, parameters: Mapping[str, str]
 ) -> Iterator[tuple[tuple[str, str], str]]:
     """Ask maps that can't be listed, or match what is not in them."""
     for name in CANONICAL:
@@ -124,6 +124,9 @@ def _answers(
     for item in items(parameters["transport_maps"]):
         if item.startswith(PATTERNS):
             yield ("transport_maps", item), instance.query(item, ANYBODY)
+    for item in items(parameters[SENDERS]):
+        if str(config.tables) not in item:
+            yield (SENDERS, item), instance.query(item, ANYBODY)
 
 
 def _unread(config: Config, instance: Instance) -> tuple[Path, ...]:

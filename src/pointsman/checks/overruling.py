@@ -8,7 +8,7 @@ from pointsman.checks.facts import Facts, Row, items
 from pointsman.checks.finding import Found
 from pointsman.routing.address import AddressError, normal_domain, split_address
 from pointsman.routing.lanes import find_link
-from pointsman.routing.snapshot import NONE, Lane, Snapshot
+from pointsman.routing.snapshot import NONE, POSTFIX, Lane, Snapshot
 
 CHECKS = ("header_checks", "mime_header_checks", "nested_header_checks", "body_checks")
 OURS_FIRST = "milter_header_checks"
@@ -151,22 +151,26 @@ def _other_sender_tables(facts: Facts) -> list[str]:
     return [i for i in items(facts.postfix.value(SENDERS)) if tables not in i]
 
 
-def patterns_beside_lanes(facts: Facts) -> Iterator[Found]:
-    """A table of patterns beside ours wins over every link of a whole domain."""
+def answers_everybody(facts: Facts) -> Iterator[Found]:
+    """A table of senders answers for everybody: mail without a link passes the default relay by."""
+    default = facts.book.default
+    if default == POSTFIX:
+        return
+    now = items(facts.postfix.value(SENDERS))
     for item in _other_sender_tables(facts):
-        if item.startswith(PATTERNS):
-            now = items(facts.postfix.value(SENDERS))
+        answer = facts.postfix.answers.get((SENDERS, item), "")
+        if answer and answer.upper() != "DUNNO":
             rest = ", ".join(i for i in now if i != item)
             yield Found(
                 f"main.cf {SENDERS}",
-                f"has `{item}`, whose patterns win over every link of a whole domain",
-                "link those senders, then "
-                + facts.then_reload("postconf", "-e", f"{SENDERS}={rest}"),
+                f"has `{item}`, which answers `{answer}` for everybody: mail without a link goes "
+                f"there, and not by the default relay {default}",
+                facts.then_reload("postconf", "-e", f"{SENDERS}={rest}"),
             )
 
 
-def senders_overruled(facts: Facts) -> Iterator[Found]:
-    """An address in a table of yours wins over the link of its domain."""
+def rows_without_effect(facts: Facts) -> Iterator[Found]:
+    """An address in a table of yours does nothing: the link of its domain wins."""
     snapshot = facts.applied.snapshot or Snapshot()
     for row in (r for i in _other_sender_tables(facts) for r in facts.postfix.tables.get(i) or ()):
         try:
@@ -175,8 +179,8 @@ def senders_overruled(facts: Facts) -> Iterator[Found]:
             continue
         found = find_link(snapshot, address) if address.local else None
         if found and found[0] != address.key:
-            text = f"leads {row.key} to `{row.value}`, although {found[0]} is linked"
-            yield Found(row.where, text, _out(facts, row))
+            text = f"leads {row.key} to `{row.value}`, but {found[0]} is linked, and that wins"
+            yield Found(row.where, text, _out(facts, row, apply=True))
 
 
 def carriers_rewritten(facts: Facts) -> Iterator[Found]:

@@ -166,15 +166,15 @@ TOPICS: dict[str, tuple[Kind, ...]] = {
             "take the line out, and link the senders",
         ),
         Kind(
-            "sender-pattern",
+            "sender-everybody",
             ERROR,
-            overruling.patterns_beside_lanes,
-            "link those senders, and take the table out",
+            overruling.answers_everybody,
+            "take the table out",
         ),
         Kind(
             "sender-table",
             WARNING,
-            overruling.senders_overruled,
+            overruling.rows_without_effect,
             "take the line out, or link the address",
         ),
         Kind(

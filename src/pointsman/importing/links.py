@@ -8,19 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pointsman.errors import UsageError
-from pointsman.importing.named import ANYBODY, candidates, extended, sender_tables, with_rows
+from pointsman.importing.named import ANYBODY, candidates, extended, sender_tables
 from pointsman.importing.read import Odd, Read, Remark
 from pointsman.importing.routes import NULL_KEY, Route, route_of
 from pointsman.importing.tables import find_address
 from pointsman.importing.ways import Way, way_of
-from pointsman.routing.address import Address, carrier_domain, lookup_keys
+from pointsman.routing.address import Address, lookup_keys
 from pointsman.store.checks import checked_sender
 
 TRANSPORTS = "sender_dependent_default_transport_maps"
 ANSWERS_ALL = (
-    "answers for any address, Pointsman's own included: with a live connector, mail would leave by "
-    'the wrong way as long as this stands in main.cf. See "A table that answers everything" in '
-    "docs/import.md before you enable one"
+    "answers for everybody: linked senders take their connectors all the same, but a default relay "
+    "of yours would get nothing; take it out of main.cf before `pointsman connector default`"
 )
 _NOWHERE = "import.pointsman.invalid"
 
@@ -42,7 +41,7 @@ def links_of(read: Read) -> Links:
     _learn(read, addresses.values())
     routes = {key: route_of(read, address) for key, address in addresses.items()}
     found = Links(route_of(read, f"{ANYBODY}@{_NOWHERE}"), addresses, routes)
-    _choose(found, _expressed(read, routes), with_rows(read))
+    _choose(found, _expressed(read, routes))
     _overruling(read, found)
     _extensions(read, found)
     _null_sender(read, found)
@@ -71,14 +70,12 @@ def _refused(key: str) -> Odd | None:
     return None
 
 
-def _choose(found: Links, said: Mapping[str, Way | Odd], rows: set[str]) -> None:
+def _choose(found: Links, said: Mapping[str, Way | Odd]) -> None:
     """Link what goes another way than it would without a link, the least precise first."""
     below = _descendants(found.routes)
     for key, route in found.routes.items():
         above = next((k for k in _above(key) if k in found.ways), None)
         if route == (found.routes[above] if above else found.default):
-            if above and key in rows:
-                found.ways[key] = found.ways[above]
             continue
         own = said[key]
         strays = [
@@ -122,16 +119,13 @@ def _at(key: str, route: Route) -> str:
 
 
 def _overruling(read: Read, found: Links) -> None:
-    """Say it of tables that may know whole addresses, which count before a domain's link.
-
-    One that answers for any address answers for a carrier, too, and so misleads linked mail.
-    """
+    """Say it of tables that can't be listed: what else they know, a link may overrule."""
     domains = [key for key in found.ways if key.startswith("@")]
     for table in read.transports:
-        if find_address((table,), f"{ANYBODY}@{carrier_domain(ANYBODY, ANYBODY)}", read.local):
+        if find_address((table,), f"{ANYBODY}@{_NOWHERE}", read.local):
             found.remarks.append(Remark(ANSWERS_ALL, f"{TRANSPORTS} {table.name}"))
         elif domains and (table.pattern or table.learn is not None):
-            text = "may know whole addresses, and these overrule links of domains"
+            text = "may know more addresses of linked domains: these take the domain's connector"
             found.remarks.append(Remark(text, f"{TRANSPORTS} {table.name}"))
 
 

@@ -43,16 +43,6 @@ def sender_tables(read: Read) -> Iterator[tuple[Table, bool]]:
             yield from ((table, True) for table in service.passwords)
 
 
-def with_rows(read: Read) -> set[str]:
-    """The addresses for which sender_dependent_default_transport_maps has a row of its own.
-
-    Postfix asks all tables for the whole address before any for the domain, so that such a row
-    would overrule the link of the domain.
-    """
-    found = (a for table in read.transports for a in _addresses(table, read, hosts=False))
-    return {_key(address) for address in found if address.local}
-
-
 def extended(address: str) -> str:
     """The address with an extension that no table names; '' where that makes no sense."""
     local, _, domain = address.rpartition("@")

@@ -62,6 +62,16 @@ class Tables:
         """The table of senders: the source, beside which postmap keeps the lmdb."""
         return self.folder / "sender_transport"
 
+    @property
+    def senders(self) -> str:
+        """The table of senders as main.cf names it: addresses, then domains for whole addresses.
+
+        Postfix asks all tables of a list for the whole address before any for its domain: a
+        table of the admin's that knows it would win over a carrier, or a link of a domain.
+        """
+        table = f"lmdb:{self.sender_transport}"
+        return f"{table}, pipemap:{{sqlite:{self.folder / 'domain.cf'},{table}}}"
+
     def pcre(self, name: str) -> str:
         """A table of patterns, as a parameter names it."""
         return f"pcre:{self.folder / name}.pcre"

@@ -4,18 +4,17 @@ For `explain`: not our model of Postfix, but `postmap -q` on the maps of main.cf
 (trivial-rewrite(8), transport(5)).
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pointsman.postfix.conf import Instance
+from pointsman.postfix.maps import items
 from pointsman.routing.address import Address, normal_domain, parse_path
 from pointsman.routing.recipients import Recipient, is_hosted
 from pointsman.routing.snapshot import Snapshot
 
 # Tables of patterns are asked for the whole address only.
 _PATTERNS = ("pcre:", "regexp:", "cidr:")
-_ITEM = re.compile(r"\{[^}]*\}|[^\s,]+")
 _HOSTED = "hosted"  # any transport that is not ours to move
 
 
@@ -68,7 +67,7 @@ class Lookup:
 
     def _ask(self, maps: str, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Each key in turn in all maps, as Postfix does; patterns only for whole addresses."""
-        tables = _ITEM.findall(maps)
+        tables = items(maps)
         for key in keys:
             whole = "@" in key[1:] or key == "<>"
             for table in tables:

@@ -27,6 +27,9 @@ _PLAIN = rf'([^"].*)=([^=@"\\]+){_DOMAIN}'
 DECODE = f"""/^{_QUOTED}$/ "$1"@$2
 /^{_PLAIN}$/ $1@$2
 """
+# Of an address the key of its domain. Not by a pattern: Postfix allows none to be substituted in a
+# map that decides where mail goes.
+_DOMAIN_KEY = "dbpath = {empty}\nquery = SELECT '@%d'\n"
 # What Postfix writes about a message into a bounce of it, besides real header fields.
 _TRACES = rf"""/^Return-Path: <.*{_DOMAIN}>$/ IGNORE
 /^X-Postfix-Sender: rfc822; {_QUOTED}$/ REPLACE X-Postfix-Sender: rfc822; "$1"@$2
@@ -81,6 +84,7 @@ def render(
         senders="".join(f"{key} {value}\n" for key, value in sorted(_rows(book, snapshot))),
         files={
             "decode.pcre": DECODE,
+            "domain.cf": _DOMAIN_KEY.format(empty=tables.folder / "empty.db"),
             "strip.pcre": STRIP,
             "strip_body.pcre": STRIP_BODY,
             **replies.files(tables.folder),

@@ -17,10 +17,11 @@ _DOMAIN_LISTS = ("mydestination", "virtual_mailbox_domains", "relay_domains")
 _ALIAS_MAPS = ("virtual_alias_maps", "canonical_maps", "recipient_canonical_maps")
 _COPY_MAPS = ("always_bcc", "recipient_bcc_maps", "sender_bcc_maps")
 _REWRITES = ("sender_canonical_maps", "canonical_maps", "masquerade_domains")
+_BY_SENDER = ("sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps")
 _OTHERS = (
     "myorigin",
     "relayhost",
-    "sender_dependent_relayhost_maps",
+    *_BY_SENDER,
     "transport_maps",
     "virtual_alias_domains",
     "canonical_classes",
@@ -56,7 +57,7 @@ def read(instance: Instance, default_transport: str, ours: Path) -> Surroundings
         transport=transport,
         nexthop=nexthop,
         relayhost=values["relayhost"],
-        relayhost_varies=bool(values["sender_dependent_relayhost_maps"]),
+        relayhost_varies=any(_others(values[name], ours) for name in _BY_SENDER),
         hosted=frozenset(found.domains),
         hosted_parents=frozenset(found.parents),
         aliased=frozenset(found.addresses),
@@ -72,6 +73,10 @@ def _foreign_lanes(instance: Instance, ours: Path) -> Iterator[str]:
         name = entry.split()[0]
         if name.startswith("pm-") and str(ours) not in entry:
             yield name
+
+
+def _others(value: str, ours: Path) -> list[str]:
+    return [item for item in ITEM.findall(value) if str(ours) not in item]
 
 
 def text_or_file(value: str) -> str:

@@ -111,7 +111,7 @@ def parameters(
     """What main.cf should say; `content_filter` is None where no service has one."""
     tables = Tables(config.tables)
     first = {
-        FIRST[0]: f"lmdb:{tables.sender_transport}",
+        FIRST[0]: tables.senders,
         FIRST[1]: tables.pcre("marker"),
         **dict.fromkeys(GENERIC, tables.pcre("decode")),
         **dict.fromkeys(STRIPPED, tables.pcre("strip")),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 NESTED = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-ITEM = re.compile(rf"{NESTED}|[^\s,{{}}]+")
+ITEM = re.compile(rf"(?:{NESTED}|[^\s,{{}}])+")
 _OPTION = re.compile(rf"\s+-o\s*({NESTED}|\S+)")
 
 

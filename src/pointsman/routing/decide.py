@@ -19,7 +19,7 @@ from pointsman.routing.address import (
 )
 from pointsman.routing.lanes import By, Client, Route, forbidden, route_of
 from pointsman.routing.mailbox import mailboxes
-from pointsman.routing.recipients import Recipient, is_outbound, may_be_aliased
+from pointsman.routing.recipients import Recipient, is_lane, is_outbound, may_be_aliased
 from pointsman.routing.snapshot import NONE, POSTFIX, Snapshot
 from pointsman.routing.turns import OFF, Next, turn_of, usable
 
@@ -224,6 +224,8 @@ def _way(
         return Leave("default" if route.by == "default" else "table")
     if envelope.null:
         return _mark(snapshot, message, route, outbound)
+    if _table_is_ahead(snapshot, route, envelope, outbound, now):
+        return Refuse("451", "4.3.0", f"<{envelope}> is being linked: try again", "deferred")
     try:
         return Carry(carry(sender, route.agency, route.connector))
     except AddressError as error:
@@ -250,6 +252,19 @@ def _table_agrees(
     # sendmail(1) mail has no answer of Postfix's; that no link matches is sure all the same.
     agreed = {snapshot.transport_of(route.connector), None if default else ""}
     return all(recipient.mailer in agreed for recipient in outbound)
+
+
+def _table_is_ahead(
+    snapshot: Snapshot, route: Route, envelope: Address, outbound: Sequence[Recipient], now: float
+) -> bool:
+    """Whether Postfix leads a sender to a lane by a link that we do not know yet.
+
+    Where an admin's own maps lead senders, a carrier to `postfix` would not take the way of before.
+    """
+    if route.connector != POSTFIX or not snapshot.around.relayhost_varies:
+        return False
+    led = any(is_lane(snapshot, recipient.mailer) for recipient in outbound)
+    return led and not _recently_changed(snapshot, envelope, now)
 
 
 def _recently_changed(snapshot: Snapshot, envelope: Address, now: float) -> bool:
