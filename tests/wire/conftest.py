@@ -6,12 +6,16 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from sqlalchemy import MetaData
 
+from lab.city import new_folder
+from lab.postgres import Postgres
 from pointsman import config
 from pointsman.cli.main import cli
 from pointsman.store.database import Store
@@ -19,6 +23,7 @@ from pointsman.store.secrets import create_key_file
 from tests.wire.policy_process import Daemon
 from tests.wire.redis_process import Server
 
+NUMBERS = count(1)  # of databases
 PASSWORD = "hunter2 $ecret"
 
 
@@ -27,6 +32,7 @@ class Admin:
     """One configuration in a folder of its own, and the command line on it."""
 
     folder: Path
+    url: str = ""  # of a database on a server; '' for a file in the folder
 
     @property
     def config_file(self):
@@ -41,7 +47,7 @@ class Admin:
     def configure(self, **changes):
         """Write the configuration, with some keys changed."""
         values = {
-            "database": f"sqlite:///{self.database}",
+            "database": self.url or f"sqlite:///{self.database}",
             "secret_key_file": str(self.folder / "secret.key"),
             "state_directory": str(self.folder),
             "user": getpass.getuser(),
@@ -69,11 +75,22 @@ class Admin:
 
     def dump(self) -> str | bytes:
         """Everything in the database, revision and history included."""
+        if self.url:
+            return self._rows()
         try:
             with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
                 return "\n".join(connection.iterdump())
         except sqlite3.Error:
             return self.database.read_bytes() if self.database.is_file() else b""
+
+    def _rows(self) -> str:
+        with Store(config.load(self.config_file)).reading() as connection:
+            known = MetaData()
+            known.reflect(connection)
+            tables = known.sorted_tables
+            return "\n".join(
+                sorted(f"{t} {row}" for t in tables for row in connection.execute(t.select()))
+            )
 
 
 def furnish(admin: Admin) -> None:
@@ -103,12 +120,44 @@ def furnished(tmp_path_factory):
     return admin.folder
 
 
+@pytest.fixture(scope="session")
+def postgres(furnished):
+    """A PostgreSQL of our own, whose database `furnished` every test gets a copy of."""
+    folder = new_folder()
+    server = Postgres(folder / "postgres").create()
+    admin = Admin(folder, server.create_database("furnished"))
+    shutil.copy(furnished / "secret.key", folder)
+    admin.configure()
+    Store(config.load(admin.config_file)).create()
+    furnish(admin)
+    # A database with a connection, if only an idle one of our own, can't be copied.
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'pm'")
+    yield server
+    server.kill()
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
 def admin(furnished, tmp_path):
     """A configuration and a filled database for one test alone."""
+    return moved_in(furnished, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_admin(request, furnished, tmp_path):
+    """The same with a database of each kind, one after the other."""
+    url = ""
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgres")
+        url = server.create_database(f"pm{next(NUMBERS)}", "furnished")
+    return moved_in(furnished, tmp_path, url)
+
+
+def moved_in(furnished, tmp_path, url=""):
+    """A copy of the folder; with an address, its database is there."""
     folder = tmp_path / "admin"
     shutil.copytree(furnished, folder)
-    admin = Admin(folder)
+    admin = Admin(folder, url)
     admin.configure()
     return admin
 

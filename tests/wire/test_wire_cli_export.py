@@ -21,6 +21,12 @@ PASSPHRASE = "correct horse"
 
 
 @pytest.fixture
+def admin(either_admin):
+    """On SQLite, and on PostgreSQL."""
+    return either_admin
+
+
+@pytest.fixture
 def other(tmp_path):
     """Another installation, where nobody has done anything yet, with a key of its own."""
     other = Admin(tmp_path / "other")

@@ -3,7 +3,15 @@
 import json
 import re
 
+import pytest
+
 from tests.wire.cli_sentences import refused
+
+
+@pytest.fixture
+def admin(either_admin):
+    """On SQLite, and on PostgreSQL."""
+    return either_admin
 
 
 def test_command_is_logged_with_its_revision(admin, password, monkeypatch):

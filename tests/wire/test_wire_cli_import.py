@@ -12,6 +12,12 @@ PASSWORDS = [row[3] for row in MAILCOW["relayhosts"][1] if row[3]]
 
 
 @pytest.fixture
+def admin(either_admin):
+    """On SQLite, and on PostgreSQL."""
+    return either_admin
+
+
+@pytest.fixture
 def dump(admin):
     """The dump's path."""
     return dump_of(MAILCOW, admin.folder / "mailcow.sql")

@@ -8,6 +8,12 @@ from pointsman.store.secrets import create_key_file
 from tests.wire.cli_sentences import misused, refused
 
 
+@pytest.fixture
+def admin(either_admin):
+    """On SQLite, and on PostgreSQL."""
+    return either_admin
+
+
 def revision(admin):
     """The newest."""
     return json.loads(admin.do("history", "--json", "--limit", "1"))["revision"]
