@@ -39,7 +39,7 @@ def is_edit(command):
     """Whether a Postfix command does more than to answer."""
     program, _, _, *words = command
     if program == "postconf":
-        return words[0] in EDITS and len(words) > 1
+        return len(words) > 1 and words[0] in EDITS
     if program == "postmap":
         return words[0] not in ("-q", "-s")
     return program in ("postfix", "postsuper", "postqueue", "postkick")

@@ -90,3 +90,29 @@ def test_table_older_than_its_source_was_never_read(tmp_path, text, age, right):
     assert sender_table.holds(source, text) is right
     assert not sender_table.holds(source, "other\n")
     assert Path(source).read_text() == text
+
+
+def test_undo_brings_back_while_another_backup_comes_and_goes(kept, tmp_path):
+    """Setup applies within: each has second names of its own, and setup's don't look stale."""
+    old, new = kept
+    undo = files.Undo()
+    undo.callback(undo.keep(kept).restore_all)
+    files.write(old, "by setup", 0o644)
+    assert files.present(tmp_path) == [old]
+    inner = files.Backup(kept)
+    files.write(old, "by apply", 0o644)
+    files.write(new, "by apply", 0o644)
+    inner.restore_all()
+    inner.forget()
+    assert old.read_text() == "by setup"
+    undo.close()
+    assert (old.read_text(), names(tmp_path)) == ("before", ["old"])
+
+
+def test_undo_that_is_not_needed_leaves_no_second_name(kept, tmp_path):
+    """What was done stays."""
+    undo = files.Undo()
+    undo.callback(undo.keep(kept).restore_all)
+    files.write(kept[0], "after", 0o644)
+    undo.done()
+    assert (kept[0].read_text(), names(tmp_path)) == ("after", ["old"])

@@ -249,11 +249,7 @@ class Applier:
         """Senders first, as on the way there; raises ApplyError if something stays behind."""
         source = self.tables.sender_transport
         try:
-            restored = [backup.restore(source)]
-            if source.exists():
-                sender_table.read_again(self.instance, source)
-            restored += [backup.restore(path) for path in backup.there if path != source]
-            if running and any(restored):
+            if sender_table.bring_back(self.instance, source, backup) and running:
                 self.instance.run("postfix", "reload")
         except (PointsmanError, OSError) as trouble:
             raise ApplyError(

@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 WITHOUT = "without"  # the folder of main.cf and master.cf without us: see theirs.py
@@ -57,32 +58,15 @@ def text_of(path: Path) -> str | None:
         return None
 
 
-Kept = tuple[str, int, int]  # text, mode, group
-
-
-def keep(path: Path) -> Kept | None:
-    """What is needed to bring a file back, or None if there is none."""
-    text = text_of(path)
-    if text is None:
-        return None
-    status = path.stat()
-    return text, status.st_mode & 0o777, status.st_gid
-
-
-def bring_back(path: Path, kept: Kept | None) -> None:
-    """Make a file what it was, or take it away."""
-    if kept is None:
-        path.unlink(missing_ok=True)
-    elif keep(path) != kept:
-        write(path, *kept)
-
-
 def present(folder: Path) -> list[Path]:
     """The files that apply keeps, but for the table of senders."""
     return [
         p
         for p in folder.rglob("*")
-        if p.is_file() and not p.name.startswith("sender_transport") and p.parent.name != WITHOUT
+        if p.is_file()
+        and not p.name.startswith("sender_transport")
+        and not (p.name.startswith(".") and p.name.endswith(f".{Undo.MARK}"))
+        and p.parent.name != WITHOUT
     ]
 
 
@@ -92,14 +76,28 @@ class Backup:
     Who replaces the file by rename, as we and postconf(1) do, leaves the second name alone.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], mark: str = "kept") -> None:
+        self.mark = mark  # of the second names
         self.there: dict[Path, bool] = {}
         for path in paths:
             try:
-                _link(path)
+                self._link(path)
                 self.there[path] = True
             except FileNotFoundError:
                 self.there[path] = False
+            except OSError:
+                self.forget()
+                raise
+
+    def _link(self, path: Path) -> None:
+        try:
+            os.link(path, self._second(path))
+        except FileExistsError:  # left behind by one that was killed
+            self._second(path).unlink()
+            os.link(path, self._second(path))
+
+    def _second(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.{self.mark}")
 
     def restore(self, path: Path) -> bool:
         """Bring a file back, or take away one that was not there; whether that was needed."""
@@ -107,25 +105,41 @@ class Backup:
             needed = path.exists()
             path.unlink(missing_ok=True)
             return needed
-        if path.exists() and path.samefile(_second(path)):
+        if path.exists() and path.samefile(self._second(path)):
             return False
-        _second(path).replace(path)
+        self._second(path).replace(path)
         return True
+
+    def restore_all(self) -> None:
+        """Bring every file back; then the second names are not needed any more."""
+        for path in self.there:
+            self.restore(path)
+        self.forget()
 
     def forget(self) -> None:
         """Take the second names away."""
         for path, there in self.there.items():
             if there:
-                _second(path).unlink(missing_ok=True)
+                self._second(path).unlink(missing_ok=True)
 
 
-def _link(path: Path) -> None:
-    try:
-        os.link(path, _second(path))
-    except FileExistsError:  # left behind by one that was killed
-        _second(path).unlink()
-        os.link(path, _second(path))
+class Undo(ExitStack):
+    """What takes setup's steps back: `close` it after a failure, else say `done`."""
 
+    MARK = "setup"
 
-def _second(path: Path) -> Path:
-    return path.with_name(f".{path.name}.kept")
+    def __init__(self) -> None:
+        super().__init__()
+        self._backups: list[Backup] = []
+
+    def keep(self, paths: Iterable[Path]) -> Backup:
+        """Second names of files for who registers how to bring them back, and forgets them then."""
+        backup = Backup(paths, self.MARK)
+        self._backups.append(backup)
+        return backup
+
+    def done(self) -> None:
+        """Take nothing back."""
+        self.pop_all()
+        for backup in self._backups:
+            backup.forget()

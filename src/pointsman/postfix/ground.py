@@ -9,7 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pointsman.config import Config
+from pointsman.errors import PointsmanError
 from pointsman.postfix.conf import Instance
+
+
+class GroundError(PointsmanError):
+    """The account can't be made, or removed."""
 
 
 def missing(config: Config) -> Iterator[str]:
@@ -47,7 +52,11 @@ def _has_account(config: Config) -> bool:
 
 def _run(*command: str) -> None:
     environment = {**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ.get('PATH', '')}"}
-    subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603
+    result = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, env=environment, check=False
+    )
+    if result.returncode != 0:
+        raise GroundError(f"{' '.join(command)}: {result.stderr.strip()}")
 
 
 def _folder(path: Path, user: int, group: int, mode: int, undo: ExitStack) -> None:

@@ -29,6 +29,15 @@ def update(instance: Instance, source: Path, text: str) -> None:
     _insist(instance, source)
 
 
+def bring_back(instance: Instance, source: Path, backup: files.Backup) -> bool:
+    """Bring files back, the senders before all else; whether any had changed."""
+    restored = [backup.restore(source)]
+    if source.exists():
+        read_again(instance, source)
+    restored += [backup.restore(path) for path in backup.there if path != source]
+    return any(restored)
+
+
 def read_again(instance: Instance, source: Path) -> None:
     """Make the table what its source says, where it is not; whatever postmap(1) says to it."""
     if not agrees(instance, source):

@@ -9,10 +9,11 @@ from pathlib import Path
 from pointsman.config import Config
 from pointsman.errors import PointsmanError
 from pointsman.locks import locked
-from pointsman.postfix import files, ground, probe, proving, units, wiring
+from pointsman.postfix import files, ground, probe, proving, sender_table, units, wiring
 from pointsman.postfix.apply import Applier
 from pointsman.postfix.conf import Instance
-from pointsman.postfix.lane import TABLE_TYPES
+from pointsman.postfix.files import Undo
+from pointsman.postfix.lane import TABLE_TYPES, Tables
 from pointsman.postfix.reload import reload
 from pointsman.postfix.wiring import Choice, Wiring
 from pointsman.store import hosts
@@ -52,18 +53,29 @@ def setup(config: Config, store: Store, choice: Choice, say: Say, *, prove: bool
     changes = plan(config, store, choice)
     for change in changes:
         say(change)
-    with ExitStack() as undo:
-        try:
-            _do(config, store, choice, say, undo, prove=prove and bool(changes))
-        except (PointsmanError, OSError) as error:
-            undo.close()
-            raise SetupError(f"all is as it was: {error}") from error
-        undo.pop_all()
+    undo = Undo()
+    try:
+        _do(config, store, choice, say, undo, prove=prove and bool(changes))
+    except (PointsmanError, OSError) as error:
+        _take_back(undo, error)
+        raise SetupError(f"all is as it was: {error}") from error
+    except BaseException:  # Ctrl-C
+        undo.close()
+        raise
+    undo.done()
 
 
-def _do(
-    config: Config, store: Store, choice: Choice, say: Say, undo: ExitStack, *, prove: bool
-) -> None:
+def _take_back(undo: Undo, error: Exception) -> None:
+    try:
+        undo.close()
+    except (PointsmanError, OSError) as trouble:
+        raise SetupError(
+            f"{error}; and not all is as it was: {trouble}. What did not come back is beside its "
+            f"place, as .main.cf.{Undo.MARK} is"
+        ) from error
+
+
+def _do(config: Config, store: Store, choice: Choice, say: Say, undo: Undo, *, prove: bool) -> None:
     instance = Instance(config.postfix.config_directory)
     running = instance.running()
     before = probe.greetings(instance) if prove and running else {}
@@ -106,7 +118,7 @@ def rotate_token(edit: Edit, keys: Secrets) -> None:
     edit.put_setting("tokens", [keys.seal(secrets.token_hex(16)), *kept], shown="rotated")
 
 
-def _prepare_database(config: Config, store: Store, undo: ExitStack) -> None:
+def _prepare_database(config: Config, store: Store, undo: Undo) -> None:
     if store.path is not None and not store.path.exists():
         for suffix in ("", "-wal", "-shm"):
             undo.callback(Path(f"{store.path}{suffix}").unlink, missing_ok=True)
@@ -121,18 +133,18 @@ def _prepare_database(config: Config, store: Store, undo: ExitStack) -> None:
         rotate_token(edit, store.secrets)
 
 
-def _keep_files(config: Config, instance: Instance, undo: ExitStack) -> None:
+def _keep_files(config: Config, instance: Instance, undo: Undo) -> None:
     """What Postfix and the daemons read comes back as it is now."""
 
     def bring_back() -> None:
-        for path, data in kept.items():
-            files.bring_back(path, data)
-        if instance.running():
-            instance.test("postfix", "reload")
+        changed = sender_table.bring_back(instance, source, backup)
+        backup.forget()
+        if changed and instance.running():
+            instance.run("postfix", "reload")
 
+    source = Tables(config.tables).sender_transport
     paths = [instance.main_cf, instance.master_cf, config.snapshot, *files.present(config.tables)]
-    paths += (config.tables / files.WITHOUT).glob("*")
-    kept = {path: files.keep(path) for path in paths}
+    backup = undo.keep([source, *paths, *(config.tables / files.WITHOUT).glob("*")])
     undo.callback(bring_back)
 
 

@@ -87,17 +87,20 @@ def _hold(instance: Instance, queue_ids: Sequence[str]) -> None:
 
 def _unwire(config: Config, instance: Instance) -> None:
     kept = wiring.theirs(config, instance)
-    before = {path: files.keep(path) for path in (instance.main_cf, instance.master_cf)}
-    after = {path: kept.without_us(path.name) for path in before}
+    paths = (instance.main_cf, instance.master_cf)
+    after = {path: kept.without_us(path.name) for path in paths}
+    backup = files.Backup(paths)
     try:
-        for path, data in before.items():
-            if data is not None:
-                files.bring_back(path, (after[path], *data[1:]))
+        for path, text in after.items():
+            status = path.stat()
+            if text != files.text_of(path):
+                files.write(path, text, status.st_mode & 0o777, status.st_gid)
         instance.run("postfix", "check")
         if instance.running():
             reload(instance)
     except (PointsmanError, OSError) as error:
-        for path, data in before.items():
-            files.bring_back(path, data)
+        backup.restore_all()
         instance.test("postfix", "reload")
         raise TeardownError(f"all is as it was: {error}") from error
+    finally:
+        backup.forget()

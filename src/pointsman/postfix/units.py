@@ -2,11 +2,11 @@
 
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 from pointsman.config import DEFAULT_PATH, Config
-from pointsman.postfix import files, unit_files
+from pointsman.postfix import unit_files
+from pointsman.postfix.files import Undo
 from pointsman.postfix.unit_files import TARGET, Changes, UnitsError
 
 STARTING = f"systemctl enable --now {TARGET}"
@@ -46,7 +46,7 @@ def _steps(changes: Changes) -> list[str]:
     return [RESTARTING] if changes else []
 
 
-def bring_up(undo: ExitStack) -> None:
+def bring_up(undo: Undo) -> None:
     """Have the daemons run by the units of this installation, now and at boot."""
     changes = unit_files.changes(unit_files.wanted())
     steps = _steps(changes)
@@ -60,15 +60,14 @@ def bring_up(undo: ExitStack) -> None:
         _insist()
 
 
-def _replace(changes: Changes, undo: ExitStack, *, restart: bool) -> None:
+def _replace(changes: Changes, undo: Undo, *, restart: bool) -> None:
     if not changes:
         return
     if restart:
         undo.callback(_systemctl, "restart", TARGET)
     undo.callback(_systemctl, "daemon-reload")
     undo.callback(unit_files.prune)
-    for path in (*changes.write, *changes.remove):
-        undo.callback(files.bring_back, path, files.keep(path))
+    undo.callback(undo.keep([*changes.write, *changes.remove]).restore_all)
     changes.make()
     _systemctl("daemon-reload")
 
