@@ -1,5 +1,6 @@
 """The installed package under a real systemd, on Debian's stock Postfix with its chroot."""
 
+import json
 import re
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from pointsman.cli.run import PROGRAMS
 from tests.postfix.deb import altered, machine_with_package
 
 UNITS = [f"pointsman-{program}.service" for program in PROGRAMS]
+HOP = ["smtp-sink", "-u", "postfix", "127.0.0.1:2525", "10"]
 PING = "WatchdogTimestampMonotonic"
 SEND = """
 import smtplib
@@ -25,8 +27,7 @@ def served():
     with machine_with_package(systemd=True) as machine:
         machine.run("systemctl", "start", "postfix")
         machine.run("pointsman", "setup")  # it starts the units, too
-        hop = ["smtp-sink", "-u", "postfix", "127.0.0.1:2525", "10"]
-        machine.run("systemd-run", "--unit=hop", *hop)
+        machine.run("systemd-run", "--unit=hop", *HOP)
         wait_until(lambda: all(state(machine, u) == "active" for u in UNITS), "the daemons", 60)
         yield machine
 
@@ -138,6 +139,35 @@ def test_removal_is_refused_while_mail_is_led_through_it(served):
     assert result.returncode != 0
     assert "mail is still led through it" in result.stderr
     assert [state(served, unit) for unit in UNITS] == ["active"] * len(UNITS)
+
+
+def queued(machine):
+    """Queue, sender and id of each message that waits."""
+    found = [json.loads(line) for line in machine.run("postqueue", "-j").splitlines()]
+    return [(q["queue_name"], q["sender"], q["queue_id"]) for q in found]
+
+
+def test_removal_waits_for_mail_that_would_go_astray(served):
+    """Carried mail: the package stays and serves, nothing is lost, and the advice is good."""
+    served.run("systemctl", "stop", "hop")
+    served.run("/usr/bin/python3", "-c", SEND.replace("clerk@court.test", "v@vendor.test", 1))
+    wait_until(lambda: [q[0] for q in queued(served)] == ["deferred"], "a try")
+    ((_, sender, queue_id),) = before = queued(served)
+    assert sender == "v=vendor.test@court.court-smtp.pm.invalid"
+    result = served.try_run("dpkg", "--remove", "pointsman")
+    assert result.returncode != 0
+    assert f"1 queued message would leave by the wrong way without Pointsman ({queue_id})" in (
+        result.stderr
+    )
+    assert "let them go first (`postqueue -f`), or give --despite-queue" in result.stderr
+    assert "do what `pointsman teardown` asks for" in result.stderr
+    assert queued(served) == before
+    assert [state(served, unit) for unit in UNITS] == ["active"] * len(UNITS)
+    assert served.run("dpkg-query", "-W", "-f", "${db:Status-Status}", "pointsman") == "installed"
+    served.run("systemd-run", "--unit=hop", *HOP)
+    served.run("postqueue", "-f")
+    sent = rf"postfix/pm-court-smtp/smtp\[\d+\]: {queue_id}: .*\[127\.0\.0\.1\]:2525, .*status=sent"
+    wait_until(lambda: re.search(sent, served.run("journalctl")), "it to leave by its lane", 60)
 
 
 def test_purge_leaves_nothing(served):
