@@ -79,6 +79,20 @@ def city(shared_city):
 
 
 @pytest.fixture
+def city_of_a():
+    """A city for one test alone: agency a's connector a has a server of its own, which may die."""
+    with built() as city:
+        run = city.postfix.cli
+        city.add_hop("own", tls="starttls", logins=["court"])
+        run("agency", "add", "a", "--any-client", *RATE)
+        run("connector", "add", "a", *city.connector_options("own", "court"))
+        run("connector", "enable", "a")
+        run("sender", "link", "@a.test", "--agency", "a", "--connector", "a")
+        city.settle()
+        yield city
+
+
+@pytest.fixture
 def own_city():
     """A city for one test alone, to break."""
     with built() as city:

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from lab.city import PASSWORDS, built
+from lab.city import PASSWORDS
 from lab.client import begin, message, transaction
 from lab.instance import wait_until
 from lab.nexthop import NextHop
@@ -17,19 +17,14 @@ SENDERS = ("clerk@a.test", "v@vendor.test", "<>")  # by the table, carried, mark
 
 
 @pytest.fixture
-def city():
-    """Connector a has a server of its own, which can die; b is on another, under its own login."""
-    with built() as city:
-        run = city.postfix.cli
-        city.add_hop("own", tls="starttls", logins=["court"])
-        run("agency", "add", "a", "--any-client", "--rate", "unlimited")
-        run("connector", "add", "a", *city.connector_options("own", "court"))
-        run("connector", "add", "b", *city.connector_options("shared", "police"))
-        for name in ("a", "b"):
-            run("connector", "enable", name)
-            run("sender", "link", f"@{name}.test", "--agency", "a", "--connector", name)
-        city.settle()
-        yield city
+def city(city_of_a):
+    """Besides a's own server there is connector b, on another one under its own login."""
+    run = city_of_a.postfix.cli
+    run("connector", "add", "b", *city_of_a.connector_options("shared", "police"))
+    run("connector", "enable", "b")
+    run("sender", "link", "@b.test", "--agency", "a", "--connector", "b")
+    city_of_a.settle()
+    return city_of_a
 
 
 def die(city):

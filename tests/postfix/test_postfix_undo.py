@@ -4,21 +4,11 @@ import json
 
 import pytest
 
-from lab.city import built
-
 
 @pytest.fixture
-def city():
+def city(city_of_a):
     """Connector a has a server of its own; others are there to be mistaken for it."""
-    with built() as city:
-        run = city.postfix.cli
-        city.add_hop("own", tls="starttls", logins=["court"])
-        run("agency", "add", "a", "--any-client", "--rate", "unlimited")
-        run("connector", "add", "a", *city.connector_options("own", "court"))
-        run("connector", "enable", "a")
-        run("sender", "link", "@a.test", "--agency", "a", "--connector", "a")
-        city.settle()
-        yield city
+    return city_of_a
 
 
 def newest(city):
