@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from pointsman.routing.address import (
-    NULL,
     Address,
     AddressError,
     carry,
@@ -17,8 +16,8 @@ from pointsman.routing.address import (
     lookup_keys,
     parse_path,
 )
-from pointsman.routing.lanes import By, Client, Route, forbidden, route_of
-from pointsman.routing.mailbox import mailboxes
+from pointsman.routing.authors import Authors, authors_of
+from pointsman.routing.lanes import Client, Route, forbidden, route_of
 from pointsman.routing.recipients import Recipient, is_lane, is_outbound, may_be_aliased
 from pointsman.routing.snapshot import NONE, POSTFIX, Snapshot
 from pointsman.routing.turns import OFF, Next, turn_of, usable
@@ -89,13 +88,6 @@ class Decision:
     outbound: Sequence[Recipient] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
-class _Authors:
-    mailboxes: Sequence[Address]
-    decider: Address | None
-    by: By = "from"
-
-
 def decide(
     snapshot: Snapshot,
     message: Message,
@@ -121,7 +113,7 @@ def decide(
     if not outbound:
         return Decision(Leave("hosted"))
     try:
-        authors = _authors(snapshot, message)
+        authors = authors_of(snapshot, message.froms, message.senders)
     except AddressError as error:
         return Decision(Refuse("550", "5.7.1", str(error)), outbound=outbound)
     route = route_of(snapshot, authors.decider, authors.by, envelope)
@@ -141,7 +133,7 @@ def owner(snapshot: Snapshot, message: Message) -> Route | None:
         return None
     try:
         envelope = parse_path(message.envelope, snapshot.around.myorigin)
-        authors = _authors(snapshot, message)
+        authors = authors_of(snapshot, message.froms, message.senders)
     except AddressError:
         return None
     route = route_of(snapshot, authors.decider, authors.by, envelope)
@@ -156,41 +148,10 @@ def _token(marker: str) -> str:
     return match[1].lower() if match else ""
 
 
-def _authors(snapshot: Snapshot, message: Message) -> _Authors:
-    """Read From and, where it has several mailboxes, Sender (RFC 5322 3.6.2)."""
-    if not message.froms:
-        return _Authors((), None)
-    found = _one_field("From", message.froms)
-    if len(found) == 1:
-        return _Authors(found, found[0])
-    if message.senders:
-        decider = _one_field("Sender", message.senders)
-        if len(decider) > 1:
-            raise AddressError("The Sender field has several mailboxes")
-        return _Authors([*found, decider[0]], decider[0], "sender")
-    known = (route_of(snapshot, author, "from", NULL) for author in found)
-    routes = {(r.agency, r.connector, r.ways, r.turn) for r in known}
-    if len(routes) > 1:
-        raise AddressError("The From field names several agencies or ways, and no Sender decides")
-    return _Authors(found, found[0])
-
-
-def _one_field(name: str, fields: Sequence[str]) -> Sequence[Address]:
-    if len(fields) > 1:
-        raise AddressError(f"More than one {name} field")
-    try:
-        found = mailboxes(fields[0])
-    except AddressError as error:
-        raise AddressError(f"The {name} field can't be read: {error}") from None
-    if not found:
-        raise AddressError(f"The {name} field has no address")
-    return found
-
-
 def _refusal(
     snapshot: Snapshot,
     message: Message,
-    authors: _Authors,
+    authors: Authors,
     envelope: Address,
     route: Route,
     names: Sequence[str],
