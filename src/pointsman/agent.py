@@ -30,8 +30,6 @@ POLL_SHARED = 0.5  # the same where several hosts ask one server
 RETRY = 5.0  # seconds to wait after trouble, more or less
 DAY = 86_400.0  # seconds between warnings of what comes to an end
 
-_FILES = ("main.cf", "master.cf")  # as a report's changes begin
-
 Seen = tuple[int, int, int]
 
 
@@ -76,12 +74,12 @@ class Agent:
             if seen != self._applied or time.time() >= self._ends:
                 gc.disable()  # 100,000 links are many objects, and none of them is garbage yet
                 report = self._applier.apply()
-                logs.applied(report.revision, len(report.changes), report.moved)
+                if report.changes or self._applied is None or report.revision > self._applied[0]:
+                    logs.applied(report.revision, len(report.changes), report.moved)
                 self._ends = report.ends
-                # Our own edits count as seen, and no other that came meanwhile; the
-                # revision is the one that was applied.
-                ours = any(change.startswith(_FILES) for change in report.changes)
-                self._applied = (report.revision, *(self._look() if ours else seen)[1:])
+                # The files as they were before: what we wrote is looked at once more, as an
+                # edit of the admin's may have come while we wrote.
+                self._applied = (report.revision, *seen[1:])
             self.warn(time.monotonic())
             self._trouble.over()
         except StoreError as error:

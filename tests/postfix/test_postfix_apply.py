@@ -10,6 +10,9 @@ import pytest
 from lab.city import built
 from lab.client import message, sendmail
 from lab.instance import answers
+from pointsman import config
+from pointsman.agent import Agent
+from pointsman.postfix.apply import Applier
 
 
 @pytest.fixture
@@ -54,6 +57,27 @@ def test_edit_says_that_it_is_not_applied(still_city):
     city.postfix.start_daemon("agent")
     output = city.postfix.cli("agency", "set", "a", "--description", "x")
     assert output.endswith("live within 2 s\n")
+
+
+def test_edit_that_comes_while_the_agent_applies_is_seen(still_city, monkeypatch):
+    """The agent has just written main.cf itself: that edit is not taken for its own."""
+    city, apply = still_city, Applier.apply
+    state = city.postfix.state_directory / "snapshot.json"
+
+    def edited_meanwhile(applier):
+        report = apply(applier)
+        assert report.changes
+        city.postfix.set(relayhost="[192.0.2.9]")
+        return report
+
+    city.postfix.cli("connector", "enable", "a")
+    agent = Agent(config.load(city.postfix.config_file))
+    with monkeypatch.context() as patch:
+        patch.setattr(Applier, "apply", edited_meanwhile)
+        agent.step()
+    assert "192.0.2.9" not in state.read_text()
+    agent.step()
+    assert "192.0.2.9" in state.read_text()
 
 
 def test_dry_run_says_all_and_does_nothing(still_city):
