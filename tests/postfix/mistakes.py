@@ -172,7 +172,6 @@ MISTAKES = {
         'postconf -e "sender_dependent_default_transport_maps='
         "$(postconf -h sender_dependent_default_transport_maps), "
         f'regexp:$MAIL_CONFIG/own"; {RELOAD}',
-        also=("snapshot",),
     ),
     "address beside a linked domain": Mistake(
         "sender-table",
@@ -183,7 +182,6 @@ MISTAKES = {
             'lmdb:$MAIL_CONFIG/own"',
         ),
         mend=": > $MAIL_CONFIG/own",
-        also=("snapshot",),
     ),
     "SRS that takes all": Mistake(
         "carrier-rewritten",

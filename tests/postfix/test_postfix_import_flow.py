@@ -114,7 +114,6 @@ def test_the_document_typed_while_mail_flows(city):
         client.rounds(3)
     finally:
         client.end()
-    city.postfix.postfix("postqueue", "-f")  # what a reload left half done
     city.postfix.wait_for_empty_queue()
     judge(city, client.sent, live)
 
