@@ -19,6 +19,7 @@ from pointsman.routing.decide import (
 )
 from pointsman.routing.lanes import Client
 from pointsman.routing.recipients import Recipient
+from pointsman.routing.snapshot import Link
 
 NOW = 1_800_000_000.0
 A = Client("a-app", "203.0.113.1")
@@ -178,21 +179,32 @@ def test_sender_unlinked_just_now_is_carried_to_the_default_relay(town):
 
 
 @pytest.mark.parametrize(
-    ("varies", "changed", "step"),
+    ("varies", "mailer", "changed", "step"),
     [
-        (False, 0, Carry),
-        (True, 0, Refuse),
-        (True, NOW + 1, Carry),
+        (False, "pm-new", 0, Carry),
+        (True, "pm-new", 0, Refuse),
+        (True, "pm-a", NOW + 1, Refuse),
+        (True, "smtp", NOW + 1, Refuse),
+        (True, "smtp", NOW - 1, Leave),
     ],
 )
-def test_sender_whose_link_is_not_known_yet(town, varies, changed, step):
-    """Postfix's row is there before our snapshot: it waits where it was led by an admin's map.
+def test_sender_whose_link_comes_or_goes(town, varies, mailer, changed, step):
+    """Postfix's row, or its memory of one, is not what we know: mail that a map leads waits.
 
-    The default relay was never its way. Of one that was unlinked just now, the row is the old one.
+    The default relay was never its way.
     """
     around = replace(town.around, relayhost_varies=varies)
     snapshot = replace(town, around=around, changed={"x@vendor.test": changed})
-    assert isinstance(step_of(snapshot, "x@vendor.test", rcpt=to("pm-new")), step)
+    assert isinstance(step_of(snapshot, "x@vendor.test", rcpt=to(mailer)), step)
+
+
+def test_from_that_is_linked_to_postfix_itself_is_carried_from_a_lane(town):
+    """That is nobody's doubt: the From decides, whatever lane the envelope sender has."""
+    around = replace(town.around, relayhost_varies=True)
+    links = {**town.links, "own@vendor.test": Link("open", "postfix")}
+    snapshot = replace(town, around=around, links=links)
+    step = step_of(snapshot, "x@open.test", "own@vendor.test", rcpt=to("pm-a"))
+    assert isinstance(step, Carry)
 
 
 def test_null_sender_is_not_carried_for_a_recent_change(town):

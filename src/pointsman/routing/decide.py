@@ -185,8 +185,9 @@ def _way(
         return Leave("default" if route.by == "default" else "table")
     if envelope.null:
         return _mark(snapshot, message, route, outbound)
-    if _table_is_ahead(snapshot, route, envelope, outbound, now):
-        return Refuse("451", "4.3.0", f"<{envelope}> is being linked: try again", "deferred")
+    if _link_is_in_doubt(snapshot, route, envelope, outbound, now):
+        text = f"<{envelope}> is being linked or unlinked: try again"
+        return Refuse("451", "4.3.0", text, "deferred")
     try:
         return Carry(carry(sender, route.agency, route.connector))
     except AddressError as error:
@@ -215,17 +216,19 @@ def _table_agrees(
     return all(recipient.mailer in agreed for recipient in outbound)
 
 
-def _table_is_ahead(
+def _link_is_in_doubt(
     snapshot: Snapshot, route: Route, envelope: Address, outbound: Sequence[Recipient], now: float
 ) -> bool:
-    """Whether Postfix leads a sender to a lane by a link that we do not know yet.
+    """Whether Postfix leads a sender by a link that we do not know yet, or may still do so.
 
-    Where an admin's own maps lead senders, a carrier to `postfix` would not take the way of before.
+    Where an admin's own maps lead senders, a carrier to `postfix` would take neither the lane nor
+    the way that is this sender's without a link.
     """
-    if route.connector != POSTFIX or not snapshot.around.relayhost_varies:
+    around = snapshot.around
+    if route.by != "default" or route.connector != POSTFIX or not around.relayhost_varies:
         return False
     led = any(is_lane(snapshot, recipient.mailer) for recipient in outbound)
-    return led and not _recently_changed(snapshot, envelope, now)
+    return led or _recently_changed(snapshot, envelope, now)
 
 
 def _recently_changed(snapshot: Snapshot, envelope: Address, now: float) -> bool:
