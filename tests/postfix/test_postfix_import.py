@@ -30,6 +30,26 @@ SENDERS = (
     "any@elsewhere.test",
 )
 
+# What no link is for: envelope sender, From, recipient.
+BESIDE = {
+    "null sender": ("<>", "x@elsewhere.test", "someone@example.net"),
+    "transport map": ("b@fire.test", "b@fire.test", "x@fax.test"),
+    "relay domain": ("x@elsewhere.test", "x@elsewhere.test", "x@partner.test"),
+    "relay domain, linked sender": ("b@fire.test", "b@fire.test", "x@partner.test"),
+    "relay domain with a way": ("b@fire.test", "b@fire.test", "x@branch.test"),
+}
+
+
+def beside(city, round_):
+    """Who takes each of these, as whom."""
+    found = {}
+    for name, (envelope, from_, recipient) in BESIDE.items():
+        subject = f"{name} {round_}"
+        assert city.send(envelope, from_, subject, recipient).code == 250
+        (message,) = city.arrived(subject)
+        found[name] = message.server, message.login
+    return found
+
 
 def relays(city, shared, plain):
     """Relay hosts of senders, in a table of each kind."""
@@ -72,10 +92,12 @@ def settle_in(city):
     )
     transports = {"@tax.test": f"taxes:{tax}", "same@tax.test": f"taxes:{tax}"}
     transports["post@tax.test"] = "DUNNO"
+    by_recipient = {"fax.test": f"smtp:{plain}", "branch.test": f"relay:{plain}"}
     city.postfix.set(
         sender_dependent_relayhost_maps=relays(city, shared, plain),
         sender_dependent_default_transport_maps=add_map(city, "lmdb", "transports", transports),
-        transport_maps=add_map(city, "hash", "transport", {"fax.test": "smtp:[127.0.0.1]:1"}),
+        transport_maps=add_map(city, "hash", "transport", by_recipient),
+        relay_domains="partner.test, branch.test",
         smtp_sasl_auth_enable="yes",
         smtp_sender_dependent_authentication="yes",
         smtp_sasl_password_maps=add_map(city, "hash", "sasl_passwd", passwords),
@@ -96,7 +118,8 @@ def lived_in():
 
 def test_each_sender_goes_as_before(lived_in):
     """Server, login, password, TLS and name in EHLO are the same, with all connectors live."""
-    before = ways(lived_in, SENDERS, "before")
+    before, by_others = ways(lived_in, SENDERS, "before"), beside(lived_in, "before")
+    assert by_others["null sender"] == by_others["transport map"] == ("plain", "")
     assert before["press@fire.test"][:2] == ("shared", "police")
     assert before["boss+vip@court.test"][0] == "default"
     move_in(lived_in)
@@ -107,11 +130,13 @@ def test_each_sender_goes_as_before(lived_in):
     assert shown.partition("\nnothing is changed")[0] == done.partition("revision ")[0]
     assert not any(password in shown + done for password in LOGINS.values())
     assert ways(lived_in, SENDERS, "staged") == before
+    assert beside(lived_in, "staged") == by_others
     enable_all(lived_in, done)
     mark = lived_in.postfix.log_size()
     assert ways(lived_in, SENDERS, "after") == before
     lanes = re.findall(r"postfix/(pm-[^/]*)/smtp.*status=sent", lived_in.postfix.log(mark))
     assert len(lanes) == len(SENDERS) - 1  # all but the one that no map names
+    assert beside(lived_in, "after") == by_others
     again = lived_in.postfix.cli("import", "postfix", "--yes")
     assert "nothing to change" in again
     assert "-- 0 new senders" in again
