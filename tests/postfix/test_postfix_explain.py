@@ -76,6 +76,7 @@ def test_explain_notices_a_table_that_says_something_else(own_city):
 def test_explain_notices_a_missing_carrier_row(own_city):
     """A carrier without its row would take the default relay: explain warns."""
     city = own_city
+    city.postfix.stop_daemon("agent")  # it may look once more, and would mend it
     table = city.postfix.config_directory / "pointsman" / "sender_transport"
     lines = [line for line in table.read_text().splitlines() if not line.startswith("@a.a.pm")]
     table.write_text("\n".join(lines) + "\n")
