@@ -42,6 +42,7 @@ class Agent:
         self._applier = Applier(config, self._store)
         self._heartbeat = Heartbeat(self._store)
         self._applied: Seen | None = None
+        self._wrote = False  # whether the last apply had something to change
         self._ends = math.inf  # when what was applied is no longer right
         self._trouble = Trouble()
         self._warned = float("-inf")
@@ -74,12 +75,13 @@ class Agent:
             if seen != self._applied or time.time() >= self._ends:
                 gc.disable()  # 100,000 links are many objects, and none of them is garbage yet
                 report = self._applier.apply()
-                if report.changes or self._applied is None or report.revision > self._applied[0]:
+                # What we wrote is looked at once more, as an edit of the admin's may have come
+                # while we wrote; that says something only if there was one.
+                if report.changes or not self._wrote or seen[0] != (self._applied or seen)[0]:
                     logs.applied(report.revision, len(report.changes), report.moved)
                 self._ends = report.ends
-                # The files as they were before: what we wrote is looked at once more, as an
-                # edit of the admin's may have come while we wrote.
-                self._applied = (report.revision, *seen[1:])
+                self._wrote = bool(report.changes)
+                self._applied = (report.revision, *seen[1:])  # the files as they were before
             self.warn(time.monotonic())
             self._trouble.over()
         except StoreError as error:
