@@ -77,7 +77,8 @@ class Agent:
                 report = self._applier.apply()
                 # What we wrote is looked at once more, as an edit of the admin's may have come
                 # while we wrote; that says something only if there was one.
-                if report.changes or not self._wrote or seen[0] != (self._applied or seen)[0]:
+                is_news = self._applied is None or seen[0] != self._applied[0]
+                if report.changes or is_news or not self._wrote:
                     logs.applied(report.revision, len(report.changes), report.moved)
                 self._ends = report.ends
                 self._wrote = bool(report.changes)
