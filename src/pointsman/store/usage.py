@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from pointsman.store import tables
 from pointsman.store.database import Store
@@ -33,27 +34,17 @@ def add(store: Store, usage: Usage, notices: Sequence[Notice]) -> None:
 
 
 def _add(connection: Connection, host: str, usage: Usage) -> None:
-    """Two statements for all of it: there may be 100,000 names."""
     table = tables.usage
-    starts = {start for start, _ in usage}
-    of_host = (table.c.host == host) & table.c.start.in_(starts)
-    found = connection.execute(select(table.c.start, table.c.name).where(of_host))
-    known = {(start, name) for start, name in found}
-    rows = {
-        key: {f"b_{name}": count for name, count in zip(COUNTS, counts, strict=True)}
-        | {"b_host": host, "b_start": key[0], "b_name": key[1]}
-        for key, counts in usage.items()
-    }
-    columns = ("host", "start", "name", *COUNTS)
-    values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in columns}
-    same = [table.c[name] == values[name] for name in ("host", "start", "name")]
-    more = {name: table.c[name] + values[name] for name in COUNTS}
-    old = [row for key, row in rows.items() if key in known]
-    new = [row for key, row in rows.items() if key not in known]
-    if old:
-        connection.execute(update(table).where(*same).values(**more), old)
-    if new:
-        connection.execute(insert(table).values(**values), new)
+    insert_into = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    new: Any = insert_into(table)  # both can add to a row that is there
+    more = {name: table.c[name] + new.excluded[name] for name in COUNTS}
+    rows = [
+        {"host": host, "start": start, "name": name, **dict(zip(COUNTS, counts, strict=True))}
+        for (start, name), counts in usage.items()
+    ]
+    if rows:
+        add = new.on_conflict_do_update(index_elements=list(table.primary_key), set_=more)
+        connection.execute(add, rows)
 
 
 def read(
