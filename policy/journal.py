@@ -18,16 +18,19 @@ from pointsman.policy.held import Held
 from pointsman.policy.rules import Asked, Line
 from pointsman.rates.clock import Clock
 
-FORMAT = "pointsman-journal-1"
+FORMAT = "pointsman-journal-2"
 LARGE = 32 << 20  # bytes; then it is written anew, if that can make it much smaller
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ID = re.compile(r"[0-9A-Za-z.]{1,64}")
+_PLAIN = re.compile(r"[0-9A-Za-z@.+=_~][0-9A-Za-z@.+=_~-]*")  # what needs no quotes, most of it
 
 
 def word(text: str) -> str:
     """A text as one word of a line; `-` for none."""
+    if _PLAIN.fullmatch(text):
+        return text
     return quote(text, safe="@.+=", errors="surrogateescape") if text else "-"
 
 
@@ -43,10 +46,9 @@ def is_id(text: str) -> bool:
 
 def charge_line(asked: Asked, at: float) -> str:
     """A message that was let through at once."""
-    queue_id = asked.queue_id if is_id(asked.queue_id) else "-"
-    instance = asked.instance if is_id(asked.instance) else "-"
+    name = asked.name if is_id(asked.name) else "-"
     amount = 0 if asked.exempt else asked.recipients
-    return f"charge {at!r} {amount} {queue_id} {instance} {names(asked.line)}"
+    return f"charge {at!r} {amount} {name} {names(asked.line)}"
 
 
 def hold_line(held: Held) -> str:
@@ -177,6 +179,6 @@ class Journal:
 
 def _time(line: list[str]) -> float:
     try:
-        return float(line[1]) if line[0] in ("charge", "step", "hold", "go") else 0.0
+        return float(line[1]) if line[0] in ("charge", "window", "hold", "go") else 0.0
     except (ValueError, IndexError):
         return 0.0

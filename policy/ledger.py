@@ -40,7 +40,7 @@ class Ledger:
 
     def before(self, asked: Asked, now: float, wall: float) -> Verdict | None:
         """The verdict, if it needs no counter; `wall` is the time that pauses go by."""
-        known = self.answered.get(asked.queue_id, asked.instance)
+        known = self.answered.get(asked.name)
         if known is not None:
             return known
         if self.rules.snapshot.pauses or self.backlog.watched:
@@ -144,7 +144,7 @@ class Ledger:
         return self._remember(asked, Verdict("HOLD", text, counter))
 
     def _remember(self, asked: Asked, verdict: Verdict) -> Verdict:
-        self.answered.add(verdict, asked.queue_id, asked.instance)
+        self.answered.add(verdict, asked.name)
         return verdict
 
     def _counters(self, line: Line) -> list[str]:

@@ -4,7 +4,7 @@
 nothing is held or paused, the lane has room, the message is new, and its windows have room.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from pointsman import logs
@@ -12,13 +12,14 @@ from pointsman.policy.journal import names
 from pointsman.policy.ledger import Ledger
 from pointsman.policy.protocol import Brief, Request, Requests
 from pointsman.policy.rules import Line, number_of
-from pointsman.policy.verdict import GO, shown
+from pointsman.policy.tally import RECIPIENTS, SENT
+from pointsman.policy.verdict import GO, LONGEST, shown
 from pointsman.rates.windows import Rows, Wanted, Windows
 
 _MOST = 200_000  # plans; half of them may be of mail that is not counted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What is the same for each message of a sender, or of a line that the milter names."""
 
@@ -29,6 +30,8 @@ class Plan:
     sharing: tuple[str, ...]  # the connectors whose mail takes that lane
     journal: str  # how a line of the journal ends
     log: str  # how a log line ends; '' if the milter writes it
+    era: int = -1  # of the tally,
+    counts: list[int] = field(default_factory=list)  # and its row there
 
 
 class Plans:
@@ -45,26 +48,32 @@ class Plans:
 
         `data` is the whole request, `moment` is `now` as the journal has it.
         """
-        queue_id, instance, count, kind = brief
+        queue_id, count, kind = brief
         try:
             plan = self._known[kind]
         except KeyError:
             plan = self._learn(kind, data)
         ledger = self._ledger
-        if plan is None or ledger.held.by_id or ledger.answered.knows(queue_id, instance):
+        if plan is None or ledger.held.by_id or ledger.answered.knows(queue_id):
             return False
-        if ledger.backlog.watched and ledger.backlog.full(plan.sharing, plan.backlog):
+        backlog = ledger.backlog
+        if backlog.watched and backlog.full(plan.sharing, plan.backlog):
             return False
         recipients = 1 if count == "1" else number_of(count)
         if recipients > plan.most:
             return False
         if plan.rows and self._windows.charge_rows(plan.rows, recipients, now) is not None:
             return False
-        ledger.note_near(now)
-        ledger.backlog.add(queue_id, plan.line, now)
-        ledger.journal.add(f"charge {moment} {recipients} {queue_id} {instance} {plan.journal}")
-        ledger.tally.add_line(plan.line, recipients, "sent", now)
-        ledger.answered.add(GO, queue_id, instance)
+        if self._windows.near:
+            ledger.note_near(now)
+        if backlog.watched:
+            backlog.add(queue_id, plan.line, now)
+        ledger.journal.add(f"charge {moment} {recipients} {queue_id} {plan.journal}")
+        if plan.era != ledger.tally.follow(now):
+            plan.era, plan.counts = ledger.tally.era, ledger.tally.row(plan.line)
+        plan.counts[SENT] += 1
+        plan.counts[RECIPIENTS] += recipients
+        ledger.answered.add(GO, queue_id)
         if plan.log:
             logs.rated(queue_id, plan.log)
         return True
@@ -91,7 +100,7 @@ class Plans:
             self.rules.backlog(asked.connector),
             self.rules.sharing(asked.connector),
             names(asked.line),
-            shown(asked, GO) if asked.direct else "",
+            logs.plain(shown(asked, GO), LONGEST) if asked.direct else "",
         )
 
 

@@ -29,7 +29,7 @@ _READ = {  # what anybody looks at; what is odd is left to `Requests`
     **dict.fromkeys(("client_address", "sender", "sasl_username"), f"({_VALUE})"),
     "recipient": rf"(?:[^\n]*@(?!\n))?+({_VALUE})",  # its domain
     "recipient_count": "([0-9]{0,7})",
-    **dict.fromkeys(("queue_id", "instance"), "([0-9A-Za-z.]{1,64})"),  # as journal.is_id
+    "queue_id": "([0-9A-Za-z.]{1,64})",  # as journal.is_id
 }
 _POSTFIX = re.compile(
     "".join(f"{name}={_READ.get(name, _VALUE)}\n" for name in _ATTRIBUTES)
@@ -38,13 +38,13 @@ _POSTFIX = re.compile(
 # What our milter sends; mail that is exempt has one line more.
 _MILTER = re.compile(
     "".join(
-        f"{name}={_READ[name]}\n"
+        f"{name}={_READ.get(name, _VALUE)}\n"
         for name in ("request", "protocol_state", "queue_id", "instance", "recipient_count")
     )
     + rf"(agency=[^\n]++\nconnector={_VALUE}\ncounter={_VALUE}\nrevision={_VALUE}\n)\n"
 )
 
-Brief = tuple[str, str, str, str]  # queue id, instance, recipient count, kind
+Brief = tuple[str, str, str]  # queue id, recipient count, kind
 
 
 class ProtocolError(PointsmanError):
@@ -88,13 +88,13 @@ def brief(data: bytes) -> Brief | None:
     if "\r" in text or "\0" in text or len(text) > MAX_VALUE:
         return None
     if match := _MILTER.fullmatch(text):
-        queue_id, instance, count, kind = match.groups()
+        queue_id, count, kind = match.groups()
     elif match := _POSTFIX.fullmatch(text):
-        address, sender, domain, count, queue_id, instance, login = match.groups()
+        address, sender, domain, count, queue_id, login = match.groups()
         kind = f"{sender}\n{login}\n{address}\n{domain}"
     else:
         return None
-    return queue_id, instance, count, kind
+    return queue_id, count, kind
 
 
 def _request(raw: bytes) -> Request:

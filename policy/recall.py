@@ -7,21 +7,21 @@ from pointsman.policy.held import Held
 from pointsman.policy.journal import hold_line, is_id, text_of, word
 from pointsman.policy.ledger import Ledger
 from pointsman.policy.verdict import GO, Verdict
+from pointsman.rates.counted import Counted
 from pointsman.rates.counters import Memory
 
 _MOST = 10**12  # of an amount that may be true: beyond any rate
-
-Steps = dict[tuple[str, int, str], list[tuple[float, int]]]
 
 
 def state(ledger: Ledger) -> Iterator[str]:
     """Everything that is remembered, as lines."""
     if isinstance(ledger.counters, Memory):
-        for key, seconds, unit, steps in ledger.counters.dump():
-            for end, amount in steps:
-                yield f"step {end!r} {amount} {word(key)} {seconds} {unit}"
-    for name in filter(is_id, ledger.answered.names()):
-        yield f"seen {name}"
+        for at, counted in ledger.counters.windows.dump():
+            kind, _, name = counted.key.partition(" ")
+            where = f"{kind} {word(name)} {counted.seconds} {counted.unit}"
+            yield f"window {at!r} {where} {counted.pack() or '-'}"
+    if seen := " ".join(filter(is_id, ledger.answered.names())):
+        yield f"seen {seen}"
     for held in ledger.held.by_id.values():
         yield hold_line(held)
     for held in ledger.held.going.values():
@@ -36,19 +36,11 @@ def state(ledger: Ledger) -> Iterator[str]:
 def replay(ledger: Ledger, lines: Iterable[Sequence[str]]) -> None:
     """Do again what was written; a damaged line is left out, and said."""
     damaged = 0
-    steps: Steps = {}
     for line in lines:
         try:
-            if line[0] == "step":
-                _, end, amount, key, seconds, unit = line
-                known = steps.setdefault((text_of(key), int(seconds), unit), [])
-                known.append((float(end), _amount(amount)))
-            else:
-                _restore(ledger, steps)
-                _DO[line[0]](ledger, *line[1:])
+            _DO[line[0]](ledger, *line[1:])
         except (ValueError, KeyError, TypeError):
             damaged += 1
-    _restore(ledger, steps)
     if damaged:
         logs.journal_damaged(ledger.journal.path, damaged)
 
@@ -60,19 +52,21 @@ def _amount(word: str) -> int:
     return amount
 
 
-def _restore(ledger: Ledger, steps: Steps) -> None:
+def _window(
+    ledger: Ledger, at: str, kind: str, name: str, seconds: str, unit: str, steps: str
+) -> None:
+    counted = Counted(f"{kind} {text_of(name)}", int(seconds), unit)
+    if steps != "-":
+        counted.unpack(steps)
     if isinstance(ledger.counters, Memory):
-        for (key, seconds, unit), known in steps.items():
-            ledger.counters.restore(key, seconds, unit, known)
-    steps.clear()
+        ledger.counters.windows.restore(float(at), counted)
 
 
 def _charge(
     ledger: Ledger,
     at: str,
     recipients: str,
-    queue_id: str,
-    instance: str,
+    name: str,
     agency: str,
     connector: str,
     sender: str,
@@ -82,9 +76,8 @@ def _charge(
     if amount and isinstance(ledger.counters, Memory):
         wanted = ledger.rules.wanted(line)
         ledger.counters.windows.count(wanted, amount, float(at))
-    for name in (queue_id, instance):
-        if name != "-":
-            ledger.answered.add(GO, name)
+    if name != "-":
+        ledger.answered.add(GO, name)
 
 
 def _hold(
@@ -145,8 +138,9 @@ def _drop(ledger: Ledger, queue_id: str) -> None:
     ledger.held.drop(queue_id)
 
 
-def _seen(ledger: Ledger, name: str) -> None:
-    ledger.answered.add(GO, name)
+def _seen(ledger: Ledger, *names: str) -> None:
+    for name in names:
+        ledger.answered.add(GO, name)
 
 
 def _rename(ledger: Ledger, at: str, old: str, new: str) -> None:
@@ -154,6 +148,7 @@ def _rename(ledger: Ledger, at: str, old: str, new: str) -> None:
 
 
 _DO: dict[str, Callable[..., None]] = {
+    "window": _window,
     "charge": _charge,
     "hold": _hold,
     "went": _went,

@@ -35,6 +35,11 @@ class Asked:
     observed: bool = False  # whatever the answer, the message goes
 
     @property
+    def name(self) -> str:
+        """What tells it from others; Postfix may have no queue id for it yet."""
+        return self.queue_id or self.instance
+
+    @property
     def agency(self) -> str:
         """Whose it is."""
         return self.line[0]

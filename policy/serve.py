@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,10 @@ TICK = 1.0  # seconds between syncs of the journal
 REPORT = 30  # ticks between reports to the database
 PATIENCE = 5.0  # seconds to wait for the database at the end
 GARBAGE = (10_000, 10, 1000)  # see gc.set_threshold: a full look at 100,000 agencies takes 0.3 s
-SWEEP = 60  # ticks between looks for counters that nobody uses
+SWEEP = 60  # ticks between looks at what is old
+PART = 2000  # agencies, or counters, that are looked at in one go: mail waits meanwhile
+PAUSE = 0.2  # seconds between parts of a report
+SWITCH = 5e-5  # seconds that mail waits for another thread, as for the one that reports
 
 
 def prepare(config: Config) -> tuple[Store, Counters]:
@@ -51,6 +55,7 @@ def serve(config: Config, store: Store, counters: Counters) -> None:
         logs.start("policy", config.log)
         allow_many_files()
         gc.set_threshold(*GARBAGE)
+        sys.setswitchinterval(SWITCH)
         uvloop.run(_serve(config, store, counters))
 
 
@@ -137,12 +142,12 @@ async def _chore(desk: Desk, number: int) -> None:
         ledger.journal.renew(recall.state(ledger))
     await asyncio.to_thread(ledger.journal.sync)
     ledger.tally.warn_alone(len(ledger.held), now - desk.agent_at)
+    if isinstance(ledger.counters, Memory):
+        ledger.counters.windows.forget(now, PART)
     if number % SWEEP == 0:
         ledger.tally.warn_old(ledger.held.oldest(), now)
         ledger.tally.forget(now)
         ledger.answered.turn()
-        if isinstance(ledger.counters, Memory):
-            ledger.counters.windows.forget(now)
     for alarm in ledger.tally.new_alarms():
         logs.alarm(alarm.name, alarm.kind, alarm.text)
     if number % REPORT == 0:
@@ -151,15 +156,16 @@ async def _chore(desk: Desk, number: int) -> None:
 
 async def _report(desk: Desk, store: Store) -> None:
     """Hand over the counts; what the database does not take is kept for the next time."""
-    counted, alarms = desk.ledger.tally.hand_over()
-    notices = [(alarm.name, alarm.kind, alarm.text) for alarm in alarms]
-    try:
-        if counted or notices:
+    tally = desk.ledger.tally
+    for counted, alarms in tally.hand_over(PART):
+        notices = [(alarm.name, alarm.kind, alarm.text) for alarm in alarms]
+        try:
             await asyncio.to_thread(usage.add, store, counted, notices)
-    except Exception as error:  # noqa: BLE001 - nobody else would hear of it
-        desk.ledger.tally.take_back(counted, alarms)
-        if not desk.database_away:
-            logs.report_failed(error)
-        desk.database_away = True
-    else:
+        except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+            tally.take_back(counted, alarms)
+            if not desk.database_away:
+                logs.report_failed(error)
+            desk.database_away = True
+            return
         desk.database_away = False
+        await asyncio.sleep(PAUSE * (len(counted) >= PART))

@@ -14,7 +14,7 @@ from pointsman.policy.ledger import Ledger
 from pointsman.policy.plan import Plans
 from pointsman.policy.protocol import ProtocolError, Request, Requests, brief, reply
 from pointsman.policy.rules import Asked, Rules
-from pointsman.policy.verdict import GO, Verdict, shown
+from pointsman.policy.verdict import GO, LONGEST, Verdict, shown
 from pointsman.rates.counters import CountersError, Memory
 from pointsman.rates.windows import Wanted
 
@@ -157,7 +157,8 @@ class Desk:
 
     def _said_so(self, asked: Asked, verdict: Verdict) -> bytes:
         if asked.direct:
-            logs.rated(asked.queue_id, shown(asked, verdict))
+            queue_id = logs.plain(asked.queue_id) or "NOQUEUE"
+            logs.rated(queue_id, logs.plain(shown(asked, verdict), LONGEST))
         return _REPLY_GO if verdict is GO else reply(verdict.words)
 
     def _failed(self, queue_id: str, asked: Asked | None, error: Exception) -> bytes:

@@ -1,6 +1,6 @@
 """Counts what was decided, and what somebody should be warned of once. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pointsman.policy.rules import Asked, Line
@@ -16,8 +16,10 @@ OLD = 4 * 3600.0  # seconds after which held mail is worth a warning
 
 
 _NUMBER = {name: number for number, name in enumerate(COUNTS)}
+SENT, RECIPIENTS = _NUMBER["sent"], _NUMBER["recipients"]
 
 Rows = dict[Line, list[int]]
+Usage = dict[tuple[int, str], list[int]]  # by the start of a slice, and a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,12 @@ class Alarm:
 class Tally:
     """What has not been handed over yet: to the database, and to the log."""
 
-    usage: dict[tuple[int, str], list[int]] = field(default_factory=dict)  # slice start, name
+    usage: Usage = field(default_factory=dict)
+    era: int = 0
     _slices: dict[int, Rows] = field(default_factory=dict)  # as it is counted
     _slice: int = -1  # the one that is counted in,
     _rows: Rows = field(default_factory=dict)  # and what it has
+    _leaving: list[tuple[int, Line, list[int]]] = field(default_factory=list)  # with its slice
     warnings: list[Alarm] = field(default_factory=list)
     logged: list[Alarm] = field(default_factory=list)
     _quiet_until: dict[tuple[str, str, int, str], float] = field(default_factory=dict)
@@ -49,16 +53,27 @@ class Tally:
 
     def add_line(self, line: Line, recipients: int, column: str, now: float) -> None:
         """Count a decision about mail of an agency by a connector."""
+        self.follow(now)
+        row = self.row(line)
+        row[_NUMBER[column]] += 1
+        if column == "sent":
+            row[RECIPIENTS] += recipients
+
+    def follow(self, now: float) -> int:
+        """Count in the slice of `now`; in another era, rows that somebody has are past."""
         number = now // SLICE
         if number != self._slice:
             self._slice = int(number)
             self._rows = self._slices.setdefault(self._slice, {})
+            self.era += 1
+        return self.era
+
+    def row(self, line: Line) -> list[int]:
+        """Where mail of an agency by a connector is counted, by the columns of COUNTS."""
         row = self._rows.get(line)
         if row is None:
             row = self._rows[line] = [0] * len(COUNTS)
-        row[_NUMBER[column]] += 1
-        if column == "sent":
-            row[_NUMBER["recipients"]] += recipients
+        return row
 
     def warn_near(self, near: Iterable[Near], now: float) -> None:
         """A window is nearly full, or full: once for each window."""
@@ -96,19 +111,33 @@ class Tally:
             self.warnings.append(Alarm(f"agency {agency}", "held-old", text))
         self._old = late
 
-    def hand_over(self) -> tuple[dict[tuple[int, str], list[int]], list[Alarm]]:
-        """What is to be written down; it is forgotten here."""
-        for number, rows in self._slices.items():
-            for line, counts in rows.items():
+    def hand_over(self, most: int) -> Iterator[tuple[Usage, list[Alarm]]]:
+        """What is to be written down, from so many lines at a time; it is forgotten here.
+
+        What was not asked for in the end comes first the next time.
+        """
+        if not self._leaving:
+            self._leaving = [
+                (number * SLICE, line, counts)
+                for number, rows in self._slices.items()
+                for line, counts in rows.items()
+            ]
+            self._slices, self._slice = {}, -1
+        while self._leaving or self.usage or self.logged:
+            for start, line, counts in self._leaving[-most:]:
                 for name in counters(*line):
-                    self._count((number * SLICE, name), counts)
-        usage, alarms = self.usage, self.logged
-        self._slices, self._slice, self.usage, self.logged = {}, -1, {}, []
-        return usage, alarms
+                    self._count((start, name), counts)
+            del self._leaving[-most:]
+            usage, alarms = self.usage, self.logged
+            self.usage, self.logged = {}, []
+            yield usage, alarms
 
     def _count(self, key: tuple[int, str], counts: Sequence[int]) -> None:
-        row = self.usage.setdefault(key, [0] * len(COUNTS))
-        row[:] = [a + b for a, b in zip(row, counts, strict=True)]
+        row = self.usage.get(key)
+        if row is None:
+            self.usage[key] = list(counts)
+        else:
+            row[:] = [a + b for a, b in zip(row, counts, strict=True)]
 
     def take_back(
         self, usage: Mapping[tuple[int, str], Sequence[int]], alarms: Sequence[Alarm]

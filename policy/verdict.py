@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pointsman.policy.rules import Asked
 
+LONGEST = 1000  # characters of a log line about a verdict
 MOST_ANSWERED = 50_000  # names of messages, of which twice as many are remembered
 
 
@@ -36,30 +37,24 @@ def shown(asked: Asked, verdict: Verdict) -> str:
 
 
 class Answered:
-    """Recent verdicts by queue id and instance, the older half dropped now and then."""
+    """Recent verdicts by a message's name, the older half dropped now and then."""
 
     def __init__(self) -> None:
         self._new: dict[str, Verdict] = {}
         self._old: dict[str, Verdict] = {}
 
-    def get(self, *names: str) -> Verdict | None:
-        """The verdict that one of these had."""
-        for name in names:
-            known = self._new.get(name) or self._old.get(name)
-            if known is not None:
-                return known
-        return None
+    def get(self, name: str) -> Verdict | None:
+        """The verdict that it had."""
+        return self._new.get(name) or self._old.get(name)
 
-    def knows(self, queue_id: str, instance: str) -> bool:
+    def knows(self, name: str) -> bool:
         """Whether `get` would find one."""
-        new, old = self._new, self._old
-        return queue_id in new or instance in new or queue_id in old or instance in old
+        return name in self._new or name in self._old
 
-    def add(self, verdict: Verdict, *names: str) -> None:
-        """Remember a verdict by all names of its message."""
-        for name in names:
-            if name:
-                self._new[name] = verdict
+    def add(self, verdict: Verdict, name: str) -> None:
+        """Remember a verdict."""
+        if name:
+            self._new[name] = verdict
         if len(self._new) > MOST_ANSWERED:
             self.turn()
 

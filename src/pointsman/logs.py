@@ -152,9 +152,12 @@ def flush() -> None:
 
 
 def rated(queue_id: str, shown: str) -> None:
-    """Log what the policy daemon told Postfix, when no milter asked for it; see `flush`."""
+    """Log what the policy daemon told Postfix, when no milter asked for it; see `flush`.
+
+    Both are `plain` already.
+    """
     for sink in _sinks:
-        sink.gather(INFO, plain(f"{queue_id or 'NOQUEUE'}: {shown}", 1000))
+        sink.gather(INFO, f"{queue_id}: {shown}")
 
 
 def released(queue_id: str, agency: str, connector: str, waited: float) -> None:

@@ -22,7 +22,7 @@ class Sink:
         self._name = f"pointsman/{program}[{os.getpid()}]"
         self._host = socket.gethostname()
         self._syslog: socket.socket | None = None
-        self._stamp = (0, "")
+        self._stamp = (0, "")  # a second, and how its lines begin
         self._lines: list[str] = []
         self._file = -1
         if where == "syslog" and os.path.exists(DEV_LOG):  # noqa: PTH110 - a socket
@@ -47,7 +47,7 @@ class Sink:
         if self._syslog is not None:
             self._send(f"<{_MAIL | level}>{self._name}: {text}".encode("utf-8", "replace"))
             return
-        self._lines.append(f"{self._now()} {self._host} {self._name}: {text}\n")
+        self._lines.append(f"{self._head()}{text}\n")
 
     def flush(self) -> None:
         """Write what was gathered."""
@@ -58,10 +58,11 @@ class Sink:
         with suppress(OSError):
             os.write(self._file if self._file >= 0 else sys.stderr.fileno(), data)
 
-    def _now(self) -> str:
+    def _head(self) -> str:
         second = int(time.time())
         if second != self._stamp[0]:
-            self._stamp = (second, time.strftime("%b %d %H:%M:%S", time.localtime(second)))
+            stamp = time.strftime("%b %d %H:%M:%S", time.localtime(second))
+            self._stamp = (second, f"{stamp} {self._host} {self._name}: ")
         return self._stamp[1]
 
     def _connect(self) -> None:

@@ -66,7 +66,7 @@ def test_decisions_are_counted_for_agency_and_connector():
     tally = Tally()
     for column, now in (("sent", 600.0), ("held", 1199.9), ("sent", 1200.0)):
         tally.add(ASKED, column, now)
-    usage, alarms = tally.hand_over()
+    ((usage, alarms),) = tally.hand_over(9)
     first, second = [1, 3, 1, 0, 0], [1, 3, 0, 0, 0]
     assert usage == {
         (600, "agency court"): first,
@@ -74,7 +74,7 @@ def test_decisions_are_counted_for_agency_and_connector():
         (1200, "agency court"): second,
         (1200, "connector smtp"): second,
     }
-    assert (alarms, tally.hand_over()) == ([], ({}, []))
+    assert (alarms, list(tally.hand_over(9))) == ([], [])
 
 
 def test_sender_with_a_rate_of_its_own_has_figures_of_its_own():
@@ -82,7 +82,7 @@ def test_sender_with_a_rate_of_its_own_has_figures_of_its_own():
     tally = Tally()
     tally.add_line(("court", "smtp", "clerk@a.test"), 2, "sent", 0.0)
     tally.add_line(("court", "smtp", ""), 1, "sent", 0.0)
-    usage, _ = tally.hand_over()
+    ((usage, _),) = tally.hand_over(9)
     assert {name: counts[0] for (_, name), counts in usage.items()} == {
         "agency court": 2,
         "connector smtp": 2,
@@ -96,21 +96,36 @@ def test_what_the_database_did_not_take_is_added_to_what_came_since():
     tally.add(ASKED, "sent", 0.0)
     tally.warn_full(Over("agency court", MINUTE, 9.0), 0.0)
     tally.new_alarms()
-    lost = tally.hand_over()
+    (lost,) = tally.hand_over(9)
     tally.add(ASKED, "refused", 0.0)
     tally.warn_full(Over("agency police", MINUTE, 9.0), 0.0)
     tally.new_alarms()
     tally.take_back(*lost)
-    usage, alarms = tally.hand_over()
+    ((usage, alarms),) = tally.hand_over(9)
     assert usage[0, "agency court"] == [1, 3, 0, 0, 1]
     assert [alarm.name for alarm in alarms] == ["agency court", "agency police"]
+
+
+def test_report_of_many_agencies_goes_in_parts():
+    """What is counted meanwhile, and what no part has taken, comes with the next report."""
+    tally = Tally()
+    for number in range(5):
+        tally.add_line((f"a{number}", "smtp", ""), 1, "sent", 0.0)
+    parts = tally.hand_over(2)
+    first, _ = next(parts)
+    tally.add_line(("a9", "smtp", ""), 1, "sent", 0.0)
+    assert sum(counts[0] for (_, name), counts in first.items() if name.startswith("a")) == 2
+    rest = [usage for _ in range(2) for usage, _ in tally.hand_over(2)]
+    sent = [name for usage in (first, *rest) for _, name in usage if name.startswith("agency")]
+    assert sorted(sent) == [f"agency a{number}" for number in (0, 1, 2, 3, 4, 9)]
+    assert sum(usage[0, "connector smtp"][0] for usage in (first, *rest)) == 6
 
 
 def test_warnings_for_a_database_that_stays_away_are_bounded():
     """The newest are kept."""
     tally = Tally()
     tally.take_back({}, [Alarm("a", "rate-full", str(n)) for n in range(MOST_ALARMS + 5)])
-    _, alarms = tally.hand_over()
+    ((_, alarms),) = tally.hand_over(9)
     assert (len(alarms), alarms[-1].text) == (MOST_ALARMS, str(MOST_ALARMS + 4))
 
 

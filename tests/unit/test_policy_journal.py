@@ -156,8 +156,8 @@ def test_damaged_lines_are_left_out_and_said(tmp_path, log):
     before = known(life)
     large = b"9" * 20  # what no window could hold
     life.kill(
-        b"charge x y\nhold\ngo 1.0\n\n\0\0\0\ncharge 1.0 x Q i a c -\nunknown 5\n"
-        b"charge 1.0 %b Q i a c -\nstep 1.0 -5 agency%%20a 60 messages\n" % large
+        b"charge x y\nhold\ngo 1.0\n\n\0\0\0\ncharge 1.0 x Q a c -\nunknown 5\n"
+        b"charge 1.0 %b Q a c -\nwindow 1.0 agency a 60 messages AAAA\n" % large
     )
     assert before == known(life)
     (line,) = log()
@@ -194,7 +194,7 @@ def test_no_damage_keeps_the_daemon_from_starting(tmp_path, data):
         f"{FORMAT}\n".encode(),
         f"{FORMAT} boot\n".encode(),
         f"{FORMAT} boot x\n".encode(),
-        b"pointsman-journal-9 boot 1.0\ncharge 1.0 1 Q i a c -\n",
+        b"pointsman-journal-9 boot 1.0\ncharge 1.0 1 Q a c -\n",
     ],
 )
 def test_file_that_is_no_journal(tmp_path, content):

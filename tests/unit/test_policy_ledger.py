@@ -202,10 +202,10 @@ def test_agency_that_is_gone_keeps_nobody_waiting(life):
 def test_recent_answers_are_bounded():
     """By number and by turns; the older half goes first."""
     answered, verdict = Answered(), Verdict("DUNNO")
-    answered.add(verdict, "1", "")
+    answered.add(verdict, "1")
     answered.turn()
     answered.add(verdict, "2")
-    assert (answered.get("x", "1"), answered.get("")) == (verdict, None)
+    assert (answered.get("1"), answered.get("")) == (verdict, None)
     answered.turn()
     assert (answered.get("1"), answered.get("2")) == (None, verdict)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointsman.rates.counted import STEPS
+from pointsman.rates.counted import STEPS, Counted
 from pointsman.rates.rate import Window
 from pointsman.rates.windows import NEVER, Windows
 
@@ -103,10 +103,12 @@ class Model:
 
     def restart(self):
         """What was dumped is all that the next daemon knows; its clock is not behind."""
-        kept = [(key, seconds, unit, list(s)) for key, seconds, unit, s in self.windows.dump()]
+        kept = [(at, c.key, c.seconds, c.unit, c.pack()) for at, c in self.windows.dump()]
         self.windows = Windows()
-        for key, seconds, unit, steps in kept:
-            self.windows.restore(key, seconds, unit, steps)
+        for at, key, seconds, unit, steps in kept:
+            counted = Counted(key, seconds, unit)
+            counted.unpack(steps)
+            self.windows.restore(at, counted)
         self.clock = self.time
 
     def check(self):
@@ -230,7 +232,8 @@ def test_memory_is_bounded_by_steps():
     for number in range(20_000):
         assert windows.charge(wanted, 1, EPOCH + number / 1000) is None
     (use,) = windows.use("a", wanted[0][1], EPOCH + 20)
-    ((*_, steps),) = windows.dump()
+    ((_, counted),) = windows.dump()
+    steps = list(counted.steps)
     assert len(steps) <= STEPS + 1
     assert use.used == sum(amount for _, amount in steps)
 
@@ -239,9 +242,9 @@ def test_counter_that_nobody_uses_is_forgotten():
     """After its longest window nothing of it is kept."""
     windows = Windows()
     windows.charge([("a", (Window(5, 60), Window(9, 3600)))], 1, EPOCH)
-    windows.forget(EPOCH + 3599)
+    windows.forget(EPOCH + 3599, 10)
     assert list(windows._counted) == ["a"]
-    windows.forget(EPOCH + 3604)
+    windows.forget(EPOCH + 3604, 10)
     assert windows._counted == {}
 
 

@@ -6,10 +6,14 @@ before, and memory is bounded whatever the limit.
 
 import math
 from array import array
+from binascii import a2b_base64, b2a_base64
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from operator import le
 
 STEPS = 1000
+_FEW = 16  # steps that nobody looks through
+_LARGEST = 10**12  # an amount that may be true: beyond any rate
 
 Step = tuple[float, int]  # its end, and what was counted in it
 
@@ -18,17 +22,23 @@ class Counted:
     """Amounts by the end of their step, oldest first.
 
     Two arrays of plain numbers: with 100,000 agencies, every object that a message
-    makes the processor look for somewhere else in memory costs time.
+    makes the processor look for somewhere else in memory costs time. For the same reason
+    what is out of the window is forgotten only now and then: `total` may be too high
+    until `expire`, never too low.
     """
 
-    __slots__ = ("_amounts", "_ends", "_step", "by_recipient", "key", "seconds", "total")
+    __slots__ = (
+        *("_amounts", "_ends", "_most"),
+        *("by_recipient", "key", "seconds", "total", "unit"),
+    )
 
     def __init__(self, key: str, seconds: int, unit: str) -> None:
         self.key = key
         self.seconds = seconds
+        self.unit = unit
         self.by_recipient = unit == "recipients"
         self.total = 0
-        self._step = seconds / STEPS
+        self._most = _FEW  # steps; then those that are out of the window go
         self._ends = array("d")
         self._amounts = array("q")
 
@@ -40,17 +50,20 @@ class Counted:
         """All that it remembers."""
         return zip(self._ends, self._amounts, strict=True)
 
-    @property
-    def began(self) -> float:
-        """No later than the last amount came; 0 if there is none."""
-        return self._ends[-1] - self._step if self._ends else 0.0
+    def pack(self) -> str:
+        """All that it remembers, as one word."""
+        return b2a_base64(self._ends.tobytes() + self._amounts.tobytes(), newline=False).decode()
 
-    def remember(self, steps: Iterable[Step]) -> None:
-        """Take over `steps` of an earlier life."""
-        for end, amount in steps:
-            self._ends.append(end)
-            self._amounts.append(amount)
-            self.total += amount
+    def unpack(self, word: str) -> None:
+        """Remember what an earlier life packed; raises ValueError for what nobody did."""
+        data = a2b_base64(word, strict_mode=True)
+        half = len(data) // 2
+        ends, amounts = array("d", data[:half]), array("q", data[half:])
+        if not all(map(math.isfinite, ends)) or not all(map(le, ends, ends[1:])):
+            raise ValueError("no ends of steps")
+        if not all(0 <= amount <= _LARGEST for amount in amounts):
+            raise ValueError("no amounts")
+        self._ends, self._amounts, self.total = ends, amounts, sum(amounts)
 
     def expire(self, now: float) -> None:
         """Forget what is out of the window."""
@@ -66,7 +79,11 @@ class Counted:
         if ends and now <= ends[-1]:
             self._amounts[-1] += amount
         else:
-            ends.append(max(math.ceil(now / self._step) * self._step, now))
+            if len(ends) >= self._most:
+                self.expire(now)
+                self._most = max(_FEW, 2 * len(ends))
+            step = self.seconds / STEPS
+            ends.append(max(math.ceil(now / step) * step, now))
             self._amounts.append(amount)
         self.total += amount
 

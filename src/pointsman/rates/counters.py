@@ -1,10 +1,8 @@
 """Where the counters live: in this daemon's memory, or in a Redis that several share."""
 
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from pointsman.errors import PointsmanError
-from pointsman.rates.counted import Step
 from pointsman.rates.rate import Rate
 from pointsman.rates.windows import Near, Over, Use, Wanted, Windows
 
@@ -46,11 +44,3 @@ class Memory:
     async def use(self, key: str, rate: Rate, now: float) -> list[Use]:
         """See Counters."""
         return self.windows.use(key, rate, now)
-
-    def dump(self) -> Iterator[tuple[str, int, str, Sequence[Step]]]:
-        """Everything, for the journal."""
-        return self.windows.dump()
-
-    def restore(self, key: str, seconds: int, unit: str, steps: Iterable[Step]) -> None:
-        """What the journal kept of one window."""
-        self.windows.restore(key, seconds, unit, steps)

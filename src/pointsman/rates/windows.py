@@ -1,10 +1,10 @@
 """Moving windows: never more than N in any window. Pure, time as an argument."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pointsman.rates.counted import Counted, Step
+from pointsman.rates.counted import Counted
 from pointsman.rates.rate import Rate, Window
 
 WARN = 0.8  # of a limit
@@ -52,7 +52,7 @@ class Rows:
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.era = -1  # of `Windows`; in another one they have to be found again
-        self.checked: list[tuple[Counted, Window]] = []
+        self.checked: tuple[tuple[Counted, Window], ...] = ()
         self.others: list[Counted] = []  # windows that a rate had before: it may have them again
 
 
@@ -62,6 +62,8 @@ class Windows:
     def __init__(self) -> None:
         self.near: list[Near] = []  # what the last charges came near to; the reader empties it
         self._counted: dict[str, dict[tuple[int, str], Counted]] = {}
+        self._unseen: list[str] = []  # keys that `forget` has yet to look at
+        self._empty: list[str] = []  # and those that it found to have nothing
         self._era = 0  # grows when a counter that somebody may know goes, or gets one window more
         self._latest = 0.0
 
@@ -75,16 +77,16 @@ class Windows:
         if rows.era != self._era:
             self._find(rows)
         for counted, window in rows.checked:
-            counted.expire(now)
             amount = recipients if counted.by_recipient else 1
-            if counted.total + amount > window.limit:
-                return _over(counted, window, amount)
+            if counted.total + amount >= WARN * window.limit:
+                counted.expire(now)
+                if counted.total + amount > window.limit:
+                    return _over(counted, window, amount)
         for counted, window in rows.checked:
             counted.add(recipients if counted.by_recipient else 1, now)
             if counted.total >= WARN * window.limit:
                 self.near.append(Near(counted.key, window, counted.total))
         for counted in rows.others:
-            counted.expire(now)
             counted.add(recipients if counted.by_recipient else 1, now)
         return None
 
@@ -97,7 +99,7 @@ class Windows:
             counted.add(recipients if counted.by_recipient else 1, at)
 
     def _find(self, rows: Rows) -> None:
-        rows.checked = [(self._of(key, w), w) for key, rate in rows.wanted for w in rate]
+        rows.checked = tuple((self._of(key, w), w) for key, rate in rows.wanted for w in rate)
         rows.others = []
         for key, rate in rows.wanted:
             windows = self._counted.get(key, {})
@@ -126,31 +128,43 @@ class Windows:
             found.append(Use(window, counted.total))
         return found
 
-    def forget(self, now: float) -> None:
-        """Drop counters that have nothing in their windows any more."""
+    def forget(self, now: float, most: int) -> None:
+        """Look at so many counters more; after the last, drop those that are empty.
+
+        A look at all of 100,000 at once would keep mail waiting.
+        """
         now = self._forward(now)
-        for key, windows in list(self._counted.items()):
+        for key in self._unseen[:most]:
+            windows = self._counted[key]
             for counted in windows.values():
                 counted.expire(now)
             if not any(windows.values()):
-                del self._counted[key]
-                self._era += 1
+                self._empty.append(key)
+        del self._unseen[:most]
+        if not self._unseen:
+            self._drop()
 
-    def dump(self) -> Iterator[tuple[str, int, str, list[Step]]]:
-        """Everything remembered, for the journal.
+    def _drop(self) -> None:
+        gone = [key for key in self._empty if not any(self._counted[key].values())]
+        for key in gone:
+            del self._counted[key]
+        self._era += bool(gone)
+        self._unseen, self._empty = list(self._counted), []
+
+    def dump(self) -> Iterator[tuple[float, Counted]]:
+        """Everything remembered, for the journal, each with the time of this look.
 
         An empty window too, lest the next life fills it from a longer one's coarser steps.
         """
-        for key, windows in self._counted.items():
-            for (seconds, unit), counted in windows.items():
-                yield key, seconds, unit, list(counted.steps) or [(self._latest, 0)]
+        for windows in self._counted.values():
+            for counted in windows.values():
+                counted.expire(self._latest)
+                yield self._latest, counted
 
-    def restore(self, key: str, seconds: int, unit: str, steps: Iterable[Step]) -> None:
+    def restore(self, latest: float, counted: Counted) -> None:
         """Remember again what `dump` gave."""
-        counted = Counted(key, seconds, unit)
-        counted.remember(steps)
-        self._counted.setdefault(key, {})[seconds, unit] = counted
-        self._latest = max(self._latest, counted.began)
+        self._counted.setdefault(counted.key, {})[counted.seconds, counted.unit] = counted
+        self._forward(latest)
         self._era += 1
 
     def _forward(self, now: float) -> float:
