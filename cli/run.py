@@ -1,5 +1,6 @@
 """`pointsman run`: the daemons, one of them or all in the foreground."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def run(ctx: Context, program: str | None) -> None:
     takes the mail of oauth2 connectors to their servers. The agent, as root, brings
     changes to Postfix, lets held mail go and renews access tokens.
     """
+    gc.enable()
     if program == "milter":
         from pointsman.milter.serve import serve  # noqa: PLC0415 - only this one needs pymilter
 

@@ -79,7 +79,7 @@ class Policy:
         except TimeoutError:
             raise
         except OSError:
-            # The same instance again: a charge that was written down is not made twice.
+            # The same message again: a charge that was written down is not made twice.
             return self._exchange(self._connect(), question)
 
     def _connect(self) -> socket.socket:

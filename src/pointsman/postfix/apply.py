@@ -64,6 +64,7 @@ class Applier:
         self.instance = Instance(config.postfix.config_directory)
         self.tables = Tables(config.tables, config.policy_socket.parent)
         self._theirs = wiring.theirs(config, self.instance)
+        self._known: tuple[files.Version, Snapshot | None] = ((0, 0), None)  # read or written
 
     def plan(self) -> Plan:
         """Compare the database with Postfix; changes nothing."""
@@ -91,10 +92,14 @@ class Applier:
             return report
 
     def _applied(self) -> Snapshot | None:
+        """The snapshot file; one of 100,000 links takes a while to read, so only if it is new."""
         try:
-            return snapshots.load(self.config.snapshot)
+            seen = files.version(self.config.snapshot)
+            if self._known[0] != seen:
+                self._known = (seen, snapshots.load(self.config.snapshot))
         except (OSError, ValueError, KeyError):
             return None
+        return self._known[1]
 
     def _plan(self, book: Book, before: Snapshot | None) -> Plan:
         cut_off = self.config.apply_begun.exists()
@@ -221,7 +226,9 @@ class Applier:
         if before is not None:
             after = replace(after, changed=_changed_keys(after, before, time.time()))
         group = files.group_of(self.config.user)
-        return files.stage(self.config.snapshot, snapshots.dump(after), 0o640, group=group)
+        staged = files.stage(self.config.snapshot, snapshots.dump(after), 0o640, group=group)
+        self._known = (files.version(staged), after)  # a new name makes it no other
+        return staged
 
     @contextmanager
     def _undo(self, plan: Plan, *, running: bool) -> Iterator[None]:

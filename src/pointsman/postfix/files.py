@@ -9,6 +9,8 @@ from pathlib import Path
 
 WITHOUT = "without"  # the folder of main.cf and master.cf without us: see theirs.py
 
+Version = tuple[int, int]
+
 
 def write(path: Path, text: str, mode: int, group: int = -1) -> None:
     """Replace a file by rename, never readable by more than `mode` allows."""
@@ -56,6 +58,12 @@ def text_of(path: Path) -> str | None:
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
+
+
+def version(path: Path) -> Version:
+    """What another content of a file would change: nobody writes a snapshot in place."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino
 
 
 def present(folder: Path) -> list[Path]:

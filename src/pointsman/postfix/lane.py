@@ -6,6 +6,7 @@ these in main.cf to something hostile and sees no difference.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -116,6 +117,7 @@ def nexthop(connector: Connector, tables: Tables) -> str:
     return ",".join(f"[{host}]:{port}" for host, port in connector.addresses)
 
 
+@lru_cache(maxsize=4096)
 def lane_entry(connector: Connector, tables: Tables) -> str:
     """The lane's entry in master.cf; not chrooted, as its files and names lie outside."""
     program = "lmtp" if connector.auth == "oauth2" else "smtp"
