@@ -7,6 +7,7 @@ daemon does for a message (12 us against 3 here), hence these few lines of our o
 import os
 import socket
 import sys
+import threading
 import time
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ class Sink:
         self._stamp = (0, "")  # a second, and how its lines begin
         self._lines: list[str] = []
         self._file = -1
+        self._lock = threading.Lock()
         if where == "syslog" and os.path.exists(DEV_LOG):  # noqa: PTH110 - a socket
             self._connect()
         elif where not in ("syslog", "stderr"):
@@ -39,24 +41,32 @@ class Sink:
 
     def write(self, level: int, text: str) -> None:
         """Write one line; a log that can't be written must not stop mail."""
-        self.gather(level, text)
-        self.flush()
-
-    def gather(self, level: int, text: str) -> None:
-        """Keep a line for `flush`, which costs a file one write for many; syslog gets it now."""
         if self._syslog is not None:
             self._send(f"<{_MAIL | level}>{self._name}: {text}".encode("utf-8", "replace"))
-            return
-        self._lines.append(f"{self._head()}{text}\n")
+        else:
+            self._put(f"{self._head()}{text}\n")
+
+    def gather(self, level: int, text: str) -> None:
+        """Keep a line for `flush`, which costs a file one write for many; syslog gets it now.
+
+        For one thread alone: the milter's many would write a line twice, or never.
+        """
+        if self._syslog is not None:
+            self.write(level, text)
+        else:
+            self._lines.append(f"{self._head()}{text}\n")
 
     def flush(self) -> None:
         """Write what was gathered."""
-        if not self._lines:
-            return
-        data = "".join(self._lines).encode("utf-8", "backslashreplace")
-        self._lines.clear()
+        if self._lines:
+            text = "".join(self._lines)
+            self._lines.clear()
+            self._put(text)
+
+    def _put(self, text: str) -> None:
         with suppress(OSError):
-            os.write(self._file if self._file >= 0 else sys.stderr.fileno(), data)
+            file = self._file if self._file >= 0 else sys.stderr.fileno()
+            os.write(file, text.encode("utf-8", "backslashreplace"))
 
     def _head(self) -> str:
         second = int(time.time())
@@ -76,7 +86,15 @@ class Sink:
         try:
             self._syslog.send(data)
         except OSError:
+            with self._lock, suppress(OSError):
+                self._send_again(data)
+
+    def _send_again(self, data: bytes) -> None:
+        """Over a new connection, unless another thread has made one meanwhile."""
+        assert self._syslog is not None  # noqa: S101 - tells mypy
+        try:
+            self._syslog.send(data)
+        except OSError:
             self._syslog.close()
             self._connect()
-            with suppress(OSError):
-                self._syslog.send(data)
+            self._syslog.send(data)
