@@ -16,7 +16,7 @@ FEW, MANY = 10, 100_000  # agencies, each with one sender
 CONNECTIONS = (1, 10, 100)
 NEVER = 1_000_000  # messages a minute: no run gets there, so all is counted and passed
 LOW, BEYOND = 5, 10  # the proof that it counts: of LOW + BEYOND messages, LOW pass
-SECONDS = 6.0  # of one run: Pointsman reports to its database every 5
+SECONDS = 6.0  # of one run
 WARM_UP = 30.0  # seconds at most, for each sender to come once
 
 Say = Callable[[str], None]

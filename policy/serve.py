@@ -27,7 +27,8 @@ from pointsman.store import usage
 from pointsman.store.database import Store
 
 TICK = 1.0  # seconds between syncs of the journal
-REPORT = 30  # ticks between reports to the database
+REPORT = 30.0  # seconds between reports to the database, at least,
+SHARE = 20  # and so often the time that the last one took: mail waits a little meanwhile
 PATIENCE = 5.0  # seconds to wait for the database at the end
 GARBAGE = (10_000, 10, 1000)  # see gc.set_threshold: a full look at 100,000 agencies takes 0.3 s
 SWEEP = 60  # ticks between looks at what is old
@@ -150,13 +151,14 @@ async def _chore(desk: Desk, number: int) -> None:
         ledger.answered.turn()
     for alarm in ledger.tally.new_alarms():
         logs.alarm(alarm.name, alarm.kind, alarm.text)
-    if number % REPORT == 0:
+    if now >= desk.report_at:
         await desk.hand_over(0.0)
 
 
 async def _report(desk: Desk, store: Store) -> None:
     """Hand over the counts; what the database does not take is kept for the next time."""
-    tally = desk.ledger.tally
+    tally, began = desk.ledger.tally, desk.now()
+    desk.report_at = began + REPORT
     for counted, alarms in tally.hand_over(PART):
         notices = [(alarm.name, alarm.kind, alarm.text) for alarm in alarms]
         try:
@@ -169,3 +171,4 @@ async def _report(desk: Desk, store: Store) -> None:
             return
         desk.database_away = False
         await asyncio.sleep(PAUSE * (len(counted) >= PART))
+    desk.report_at = max(desk.report_at, began + SHARE * (desk.now() - began))

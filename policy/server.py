@@ -75,6 +75,7 @@ class Desk:
         self.now = ledger.journal.clock.now
         self.outbox = Outbox(ledger.journal, self.now)
         self.report: Callable[[], Awaitable[None]] | None = None  # to the database, now
+        self.report_at = self.now()  # the next time
         self.database_away = False
         self._reporting: asyncio.Future[None] | None = None
         self.agent_at = self.now()  # when the agent asked last
