@@ -7,10 +7,8 @@ from pointsman.policy.held import Held
 from pointsman.policy.journal import hold_line, is_id, text_of, word
 from pointsman.policy.ledger import Ledger
 from pointsman.policy.verdict import GO, Verdict
-from pointsman.rates.counted import Counted
+from pointsman.rates.counted import LARGEST, Counted
 from pointsman.rates.counters import Memory
-
-_MOST = 10**12  # of an amount that may be true: beyond any rate
 
 
 def state(ledger: Ledger) -> Iterator[str]:
@@ -47,7 +45,7 @@ def replay(ledger: Ledger, lines: Iterable[Sequence[str]]) -> None:
 
 def _amount(word: str) -> int:
     amount = int(word)
-    if not 0 <= amount <= _MOST:
+    if not 0 <= amount <= LARGEST:
         raise ValueError(word)
     return amount
 

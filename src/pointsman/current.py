@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from pointsman import logs
+from pointsman.postfix.files import Version, version
 from pointsman.routing.snapshot import Snapshot, load
 
 POLL = 0.1  # seconds between looks at the file
@@ -21,7 +22,7 @@ class Current:
         self.snapshot: Snapshot | None = None
         self.down: frozenset[str] = frozenset()  # connectors, as the agent says
         self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
+        self._seen: Version | None = None
 
     def refresh(self) -> None:
         """Load the file if it is another one than last time; keep the old one on trouble."""
@@ -39,8 +40,7 @@ class Current:
 
     def _refresh_snapshot(self) -> None:
         try:
-            status = self.path.stat()
-            seen = (status.st_mtime_ns, status.st_ino)
+            seen = version(self.path)
             if seen == self._seen:
                 return
             self._seen = seen

@@ -13,7 +13,7 @@ from operator import le
 
 STEPS = 1000
 _FEW = 16  # steps that nobody looks through
-_LARGEST = 10**12  # an amount that may be true: beyond any rate
+LARGEST = 10**12  # an amount that may be true: beyond any rate
 
 Step = tuple[float, int]  # its end, and what was counted in it
 
@@ -61,7 +61,7 @@ class Counted:
         ends, amounts = array("d", data[:half]), array("q", data[half:])
         if not all(map(math.isfinite, ends)) or not all(map(le, ends, ends[1:])):
             raise ValueError("no ends of steps")
-        if not all(0 <= amount <= _LARGEST for amount in amounts):
+        if not all(0 <= amount <= LARGEST for amount in amounts):
             raise ValueError("no amounts")
         self._ends, self._amounts, self.total = ends, amounts, sum(amounts)
 
